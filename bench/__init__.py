@@ -1,0 +1,1 @@
+"""Podium measured: beside its peers, and against its own targets."""

@@ -1,0 +1,117 @@
+"""`python -m bench`: the benches, one by one."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from bench import catchup, challengers, environments, sizes, soak, table
+from bench.peers.base import MODELS, Model, Peer
+from bench.peers.known import PEERS
+from bench.results import FOLDER
+from bench.run import prepare, run
+
+Arguments = argparse.Namespace
+Known = TypeVar("Known")
+
+
+def main() -> None:
+    # Whoever ends a bench wants its servers ended too: leaving by an exception does that.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+    arguments = _parser().parse_args()
+    arguments.bench(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    top.add_argument("--results", type=Path, default=FOLDER, help="folder of the results files")
+    benches = top.add_subparsers(required=True, metavar="BENCH")
+
+    def add(name: str, bench: Callable[[Arguments], object], text: str) -> argparse.ArgumentParser:
+        added = benches.add_parser(name, help=text, description=text)
+        added.set_defaults(bench=bench)
+        return added
+
+    _add_run(add("run", _run, "Podium beside its peers"))
+    _add_only(add("setup", lambda given: prepare(given.only), "make the peers' environments as pinned"))
+    _add_only(add("lock", _lock, "pin the peers' newest releases"))
+    _add_table(add("table", _table, "write docs/benchmarks.md"))
+    add("import", lambda given: sizes.measure(given.results), "import, install and first answer")
+    _add_soak(add("soak", lambda given: soak.measure(given.results, requests=given.requests), "memory"))
+    _add_challengers(add("challengers", _challengers, "the champion's p99 beside ten challengers"))
+    _add_archive(add("archive", lambda given: catchup.measure(given.results, given.seconds), "catch-up"))
+    return top
+
+
+def _add_run(added: argparse.ArgumentParser) -> None:
+    _add_only(added)
+    added.add_argument("--seconds", type=float, default=2, help="length of each load (2)")
+    added.add_argument("--rounds", type=int, default=3, help="how often, for the medians (3)")
+    added.add_argument("--models", type=_models, default=list(MODELS), metavar=",".join(MODELS))
+
+
+def _add_table(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--page", type=Path, default=table.PAGE, help="another page")
+
+
+def _add_soak(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--requests", type=int, default=10_000_000, help="how many in all (10,000,000)")
+
+
+def _add_challengers(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--rate", type=float, default=100, help="requests a second (100)")
+    added.add_argument("--seconds", type=float, default=20, help="length of each load (20)")
+    added.add_argument("--rounds", type=int, default=3, help="how often, for the medians (3)")
+    added.add_argument("--together", action="store_true", help="challengers share the champion's core")
+
+
+def _add_archive(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--seconds", type=float, default=5, help="length of the load (5)")
+
+
+def _add_only(added: argparse.ArgumentParser) -> None:
+    names = ",".join(peer.name for peer in PEERS)
+    added.add_argument("--only", type=_peers, default=list(PEERS), metavar=names, help="these peers alone")
+
+
+def _peers(text: str) -> list[Peer]:
+    known = {peer.name: peer for peer in PEERS}
+    return [_one_of(known, name) for name in text.split(",")]
+
+
+def _models(text: str) -> list[Model]:
+    known: dict[str, Model] = {model: model for model in MODELS}
+    return [_one_of(known, name) for name in text.split(",")]
+
+
+def _one_of(known: Mapping[str, Known], name: str) -> Known:
+    try:
+        return known[name]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}") from None
+
+
+def _run(given: Arguments) -> None:
+    file = run(given.only, given.models, seconds=given.seconds, rounds=given.rounds, folder=given.results)
+    print(f"written: {file}")
+
+
+def _table(given: Arguments) -> None:
+    print(f"written: {table.write(given.results, given.page)}")
+
+
+def _lock(given: Arguments) -> None:
+    for name in dict.fromkeys(peer.environment for peer in given.only if peer.environment):
+        environments.lock(name)
+
+
+def _challengers(given: Arguments) -> None:
+    challengers.measure(
+        given.results, rate=given.rate, seconds=given.seconds, rounds=given.rounds, together=given.together
+    )
+
+
+if __name__ == "__main__":
+    main()

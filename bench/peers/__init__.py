@@ -1,0 +1,1 @@
+"""The servers that Podium is measured beside, each in a folder and a virtual environment of its own."""

@@ -1,0 +1,1 @@
+"""Flask and gunicorn, as in the workshop."""

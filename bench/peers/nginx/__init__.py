@@ -1,0 +1,1 @@
+"""nginx answering a constant: what this machine can do at most."""

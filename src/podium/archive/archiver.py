@@ -1,0 +1,259 @@
+"""Moves kept messages from the stream into the tables.
+
+A message is trimmed from the stream only after its rows are committed, so a crash, a full disk or
+a storage that is away delays the tables and loses nothing; and each table knows which messages it
+has, so none is archived twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from typing import Any, Protocol
+
+from podium.archive.entries import Door, Entry
+from podium.archive.firsts import FirstScores
+from podium.archive.tables import Tables
+from podium.counters import Board
+from podium.errors import BadInput, ProjectError, StreamAway
+from podium.protocol.frames import ScoresFrame
+from podium.schema import Schema
+
+log = logging.getLogger(__name__)
+
+BATCH_SECONDS = 1.0
+BATCH_BYTES = 16 * 1024 * 1024
+BATCH_MESSAGES = 8192
+FIRST_LIMIT = 16
+HIGHEST_LIMIT = 256
+POLL_SECONDS = 0.25
+BEAT_SECONDS = 0.5
+TRIM_SECONDS = 10.0
+DRAIN_SECONDS = 5.0
+FIRST_BACKOFF = 0.5
+LONGEST_BACKOFF = 15.0
+LOUD_SECONDS = 60.0
+
+Messages = Sequence[tuple[int, bytes]]
+
+
+class KeptMessages(Protocol):
+    """What the archiver needs of a `podium.streams.base.Stream`."""
+
+    async def read(self, after: int, limit: int, wait: float) -> Messages: ...
+
+    async def trim(self, upto: int) -> None: ...
+
+
+def utc_today() -> date:
+    return datetime.now(UTC).date()
+
+
+class Archiver:
+    """Archives one endpoint's stream until it is told to stop.
+
+    On the board it sets the gauges `beat` (µs since the epoch: it lives), `archived` (requests
+    whose answer is in the tables, of all time), `archive_failing` (1 while nothing can be
+    written), and counts `junk` (messages that fit no table) and `duplicates`.
+    """
+
+    def __init__(
+        self,
+        stream: KeptMessages,
+        *,
+        archive: str,
+        endpoint: str,
+        inputs: Schema,
+        outputs: Schema,
+        board: Board,
+        today: Callable[[], date] = utc_today,
+    ) -> None:
+        self._stream = stream
+        self._door = Door(endpoint, inputs, outputs)
+        self._firsts = FirstScores()
+        self._tables = Tables(archive, endpoint, inputs, outputs)
+        self._board = board
+        self._today = today
+        self._after = 0
+        self._trimmed = 0
+        self._limit = FIRST_LIMIT
+        self._next_trim = 0.0
+        self._loud = Loud()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Returns after `stop`, with all that the stream then holds archived (or 5 s later).
+
+        Raises ProjectError where a table that is there does not fit the endpoint's schema.
+        """
+        beat = asyncio.create_task(self._beat(), name="archiver beat")
+        try:
+            if not await self._persist(self._tables.create, stop):
+                return
+            self._after = self._tables.position
+            self._report()
+            while not stop.is_set():
+                await self._turn(stop)
+            await self._drain(stop)
+        finally:
+            beat.cancel()
+            with suppress(asyncio.CancelledError):
+                await beat
+
+    async def _turn(self, stop: asyncio.Event) -> None:
+        messages = await self._collect(stop)
+        if messages and not await self._store(messages, stop):
+            return
+        await self._trim()
+        await self._tidy(busy=_is_full(messages))
+
+    async def _drain(self, stop: asyncio.Event) -> None:
+        end = time.monotonic() + DRAIN_SECONDS
+        while time.monotonic() < end:
+            messages = await self._collect(stop)
+            if not messages or not await self._store(messages, stop):
+                break
+        self._next_trim = 0.0
+        await self._trim()
+
+    # --- from the stream --------------------------------------------------------------------
+
+    async def _collect(self, stop: asyncio.Event) -> list[tuple[int, bytes]]:
+        """A batch that is worth a commit: what comes within a second, or as much as memory bears.
+
+        Empty when nothing came for a while; once stopping, waits for nothing.
+        """
+        messages: list[tuple[int, bytes]] = []
+        end = time.monotonic() + BATCH_SECONDS
+        while not _is_full(messages) and time.monotonic() < end:
+            after = messages[-1][0] if messages else self._after
+            limit = self._limit
+            found = await self._read(after, limit, stop)
+            messages += found
+            self._limit = limit_for(found) or limit
+            if len(found) > limit // 2:
+                continue  # there is probably more
+            if stop.is_set():
+                break
+            await pause(stop, min(POLL_SECONDS, max(0.0, end - time.monotonic())))
+        return messages
+
+    async def _read(self, after: int, limit: int, stop: asyncio.Event) -> Messages:
+        try:
+            return await self._stream.read(after, limit, POLL_SECONDS)
+        except StreamAway as error:
+            self._loud.say("the stream cannot be read: %s", error)
+            await pause(stop, FIRST_BACKOFF)
+            return []
+
+    async def _trim(self) -> None:
+        """Let the stream forget what is committed; now and then, for it costs the broker work."""
+        if self._after <= self._trimmed or time.monotonic() < self._next_trim:
+            return
+        self._next_trim = time.monotonic() + TRIM_SECONDS
+        with suppress(StreamAway):
+            await self._stream.trim(self._after)
+            self._trimmed = self._after
+
+    # --- into the tables --------------------------------------------------------------------
+
+    async def _store(self, messages: Messages, stop: asyncio.Event) -> bool:
+        """Archive a batch however long it takes; False where that failed and it is time to stop."""
+        entries = await asyncio.to_thread(self._admit, messages)
+        if not await self._persist(lambda: self._append(entries), stop):
+            return False
+        self._after = messages[-1][0]
+        self._report()
+        return True
+
+    def _admit(self, messages: Messages) -> list[Entry[Any]]:
+        entries = []
+        for position, payload in messages:
+            try:
+                entry = self._door.admit(position, payload)
+            except BadInput as error:
+                self._board.counter("junk").add()
+                self._loud.say("message %d is skipped: %s", position, error)
+                continue
+            if isinstance(entry.frame, ScoresFrame) and not self._firsts.add(entry.frame):
+                self._board.counter("duplicates").add()
+                continue
+            entries.append(entry)
+        return entries
+
+    def _append(self, entries: Sequence[Entry[Any]]) -> None:
+        appended = self._tables.append(entries, self._today())
+        self._board.counter("duplicates").add(appended.duplicates)
+
+    async def _persist(self, write: Callable[[], None], stop: asyncio.Event) -> bool:
+        """Do it until it succeeds, with back-off; False where it fails and `stop` is set."""
+        failing = self._board.gauge("archive_failing")
+        backoff = FIRST_BACKOFF
+        while True:
+            try:
+                await asyncio.to_thread(write)
+            except ProjectError:
+                raise
+            except Exception as error:  # storages fail in many ways; none may end the archive
+                failing.set(1)
+                self._loud.say("ARCHIVING HAS STOPPED, answering goes on; trying again: %s", error)
+            else:
+                if failing.value:
+                    log.warning("archiving goes on")
+                failing.set(0)
+                return True
+            if stop.is_set():
+                log.error("stopping with messages that could not be archived; they stay in the stream")
+                return False
+            await pause(stop, backoff)
+            backoff = min(2 * backoff, LONGEST_BACKOFF)
+
+    async def _tidy(self, *, busy: bool) -> None:
+        try:
+            await asyncio.to_thread(self._tables.tidy, busy=busy)
+        except Exception as error:  # the tables are whole without it
+            self._loud.say("the tables could not be tidied: %s", error)
+
+    # --- signs of life ----------------------------------------------------------------------
+
+    def _report(self) -> None:
+        self._board.gauge("archived").set(self._tables.answered)
+
+    async def _beat(self) -> None:
+        beat = self._board.gauge("beat")
+        while True:
+            beat.set(time.time_ns() // 1000)
+            await asyncio.sleep(BEAT_SECONDS)
+
+
+class Loud:
+    """Says each thing that is wrong at once, and again only after a minute."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, float] = {}
+
+    def say(self, message: str, *details: object) -> None:
+        now = time.monotonic()
+        if now >= self._said.get(message, 0.0):
+            self._said[message] = now + LOUD_SECONDS
+            log.error(message, *details)
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Sleep, but not past `stop`."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+
+
+def limit_for(found: Messages) -> int:
+    """How many messages of this size may be asked for at once; 0 where there is nothing to tell."""
+    size = sum(len(payload) for _, payload in found)
+    return min(HIGHEST_LIMIT, max(1, BATCH_BYTES * len(found) // size)) if size else 0
+
+
+def _is_full(messages: Messages) -> bool:
+    return len(messages) >= BATCH_MESSAGES or sum(len(payload) for _, payload in messages) >= BATCH_BYTES

@@ -1,0 +1,60 @@
+"""The command line: the only place where the parts are put together."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from podium import __version__
+from podium.errors import PodiumError
+
+COMMANDS = {
+    "new": ("podium.cli.new:new", "Make a project that works at once."),
+    "train": ("podium.cli.models:train", "Train models and put their versions into the registry."),
+    "models": ("podium.cli.models:models_command", "List the registry's versions."),
+    "up": ("podium.cli.node:up", "Run the endpoint on this machine."),
+    "down": ("podium.cli.node:down", "Stop what `podium up` started."),
+    "score": ("podium.cli.score:score", "Ask the running endpoint."),
+    "status": ("podium.cli.status:status", "Show contenders, counts, latencies, processes."),
+    "doctor": ("podium.cli.doctor:doctor", "Find what stands in the way, and say how to mend it."),
+}
+HIDDEN = {"run": "podium.cli.run:run"}
+
+
+class _Lazy(click.Group):
+    """Imports a command's module when that command is called, not before: `podium --help` is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        place = HIDDEN.get(cmd_name) or COMMANDS.get(cmd_name, ("", ""))[0]
+        if not place:
+            return None
+        module, name = place.split(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="podium")
+def podium() -> None:
+    """From a model in a file to answers in production, changed there without fear.
+
+    Start with `podium new DIR`.
+    """
+
+
+def main() -> None:
+    """Run a command; an error that Podium knows is one line on stderr and exit status 1."""
+    try:
+        podium()
+    except PodiumError as error:
+        click.echo(f"podium: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,141 @@
+"""`podium train` and `podium models`: versions are made, and listed."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from podium import project as projects
+from podium.errors import ProjectError
+from podium.models.formats import FORMATS
+from podium.models.packing import Packed, pack
+from podium.models.trust import Trust
+from podium.project import ModelSettings, Project
+from podium.registry.base import Version
+from podium.registry.folder import FolderRegistry
+from podium.schema import did_you_mean
+
+
+@click.command()
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--trust-pickle", is_flag=True, help="Pickle what no safer format holds, and trust the result.")
+def train(models: tuple[str, ...], trust_pickle: bool) -> None:
+    """Train models, pack them, and put the versions into the registry; without a name, all of them."""
+    project = projects.load(projects.find(Path.cwd()))
+    chosen = _chosen(project, models)
+    registry = FolderRegistry(project.registry_dir)
+    trust = Trust.load()  # a broken list is said before anything is trained
+    for model in chosen:
+        _train(project, model, registry, trust, trust_pickle)
+    click.echo("\nNext: podium up" if not models else "\nNext: podium models, or podium up")
+
+
+def _chosen(project: Project, names: tuple[str, ...]) -> list[ModelSettings]:
+    for name in names:
+        if name not in project.models:
+            raise ProjectError(
+                f"there is no model {name!r}{did_you_mean(name, list(project.models))}; {projects.FILE} has "
+                f"{', '.join(project.models)}"
+            )
+    return [project.models[name] for name in names or project.models]
+
+
+def _train(
+    project: Project, model: ModelSettings, registry: FolderRegistry, trust: Trust, trust_pickle: bool
+) -> None:
+    before = {version.digest for version in registry.versions(model.name)}
+    with tempfile.TemporaryDirectory(prefix="podium-") as folder, _working(f"training {model.name} …"):
+        packed = pack(
+            model.module,
+            model=model.name,
+            root=project.folder,
+            into=Path(folder),
+            trust_pickle=trust_pickle,
+        )
+        trusted = _trusted(packed, trust)
+        version = registry.put(packed.folder)
+    click.echo(f"{model.name} {version.number}  {version.digest}")
+    click.echo(f"  metrics  {_metrics(version)}")
+    click.echo(f"  format   {version.format}: {packed.why}")
+    if version.digest in before:
+        click.echo("  nothing new: the same inputs gave the same digest")
+    if trusted:
+        click.echo(f"  trusted  it runs this project's own code: added to {trust.path}")
+
+
+def _trusted(packed: Packed, trust: Trust) -> bool:
+    """Trust what was just made here from the user's own module, if loading it runs code."""
+    manifest = packed.manifest
+    if not FORMATS[manifest.format].runs or trust.allows(manifest.model, packed.digest):
+        return False
+    trust.add(manifest.model, packed.digest)
+    return True
+
+
+@contextmanager
+def _working(message: str) -> Iterator[None]:
+    """A sign of life while it lasts on a terminal, a plain line elsewhere."""
+    from rich.console import Console  # slow, and `podium models --json` does without
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        click.echo(message, err=True)
+        yield
+        return
+    with console.status(message):
+        yield
+
+
+@click.command(name="models")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def models_command(as_json: bool) -> None:
+    """List the versions in the registry."""
+    project = projects.load(projects.find(Path.cwd()))
+    versions = FolderRegistry(project.registry_dir).versions()
+    if as_json:
+        click.echo(json.dumps([_as_json(version) for version in versions], indent=2))
+    elif versions:
+        click.echo(_table(versions))
+    else:
+        click.echo("there are no versions yet: podium train")
+
+
+def _as_json(version: Version) -> dict[str, object]:
+    return {
+        "model": version.model,
+        "number": version.number,
+        "version": version.short,
+        "digest": version.digest,
+        "format": version.format,
+        "metrics": dict(version.metrics),
+        "created": version.created.isoformat(timespec="seconds"),
+    }
+
+
+def _table(versions: list[Version]) -> str:
+    rows = [("model", "number", "version", "format", "created", "metrics")]
+    rows += [
+        (
+            version.model,
+            str(version.number),
+            version.short,
+            version.format,
+            f"{version.created.astimezone():%Y-%m-%d %H:%M}",
+            _metrics(version),
+        )
+        for version in versions
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+    return "\n".join(lines)
+
+
+def _metrics(version: Version) -> str:
+    return "  ".join(f"{name}={value:.4g}" for name, value in version.metrics.items()) or "none"

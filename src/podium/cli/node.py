@@ -1,0 +1,301 @@
+"""`podium up` and `podium down`: the whole endpoint on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlencode
+
+import click
+
+from podium import project as projects
+from podium import run as runs
+from podium.counters import Counts, merged, total
+from podium.errors import AlreadyRunning, NodeError, NotRunning
+from podium.models import manifest
+from podium.node.broker import Broker
+from podium.node.contenders import Candidate
+from podium.node.keeper import Keeper
+from podium.node.listening import listen, url_of
+from podium.node.plan import run_of, specs_of
+from podium.node.process import log_name
+from podium.node.state import RUN, Lock, NodeState, ProcessState, holder, read_state
+from podium.node.supervisor import Supervisor
+from podium.project import ModelSettings, Project
+from podium.records import Contender
+from podium.registry.folder import FolderRegistry
+from podium.run import Run
+from podium.schema import Kind, Schema
+
+DOWN_SECONDS = 15.0
+DETACHED_SECONDS = 120.0
+POLL_SECONDS = 0.05
+LAST_LINES = 6
+UP_LOG = "up.log"
+PORT = 8080
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where clients connect.")
+@click.option(
+    "--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), help="0 is any free one."
+)
+@click.option(
+    "--gateways", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes at the door."
+)
+@click.option("--detach", is_flag=True, help="Run in the background; return when it is ready.")
+def up(host: str, port: int, gateways: int, detach: bool) -> None:
+    """Run the endpoint here: broker, gateway, a worker for each contender, archiver."""
+    folder = projects.find(Path.cwd())
+    project = projects.load(folder)
+    if detach:
+        _detach(project, ["--host", host, "--port", str(port), "--gateways", str(gateways)])
+        return
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    with Lock(project.run_dir):
+        candidates = [_candidate(project, model) for model in project.models.values()]
+        broker = Broker.choose(
+            run_dir=project.run_dir,
+            store=project.podium_dir / "stream",
+            sync_always=project.archive.sync == "always",
+        )
+        run = run_of(project, candidates, broker)
+        with listen(host, port) as listening:
+            settings = project.run_dir / RUN
+            runs.save(run, settings)
+            supervisor = Supervisor(
+                specs_of(run, settings, broker, gateways=gateways, fd=listening.fileno()),
+                endpoint=run.endpoint,
+                url=url_of(listening),
+                run_dir=project.run_dir,
+                boards=run.counters,
+                logs=project.logs_dir,
+            )
+            asyncio.run(_serve(run, supervisor, listening))
+
+
+def _candidate(project: Project, model: ModelSettings) -> Candidate:
+    """The version that the project pins, else the newest. Raises UnknownVersion."""
+    version = FolderRegistry(project.registry_dir).find(model.name, model.version)
+    described = manifest.read(version.path)
+    contender = Contender(model=model.name, version=version.short, number=version.number, role=model.role)
+    return Candidate(contender=contender, inputs=described.inputs, outputs=described.outputs)
+
+
+# --- in the foreground ----------------------------------------------------------------------
+
+
+async def _serve(run: Run, supervisor: Supervisor, listening: socket.socket) -> None:
+    began = time.monotonic()
+    stop = asyncio.Event()
+    click.echo(f"{run.endpoint}: {_lineup(run)}")
+    async with supervisor:
+        before = merged(run.counters)
+        _on_signals(stop, supervisor)
+        if await _come_up(supervisor, stop):
+            click.echo(_ready_words(run, url_of(listening), time.monotonic() - began))
+        await stop.wait()
+        listening.close()  # once the gateways are gone, clients are refused instead of waiting in its queue
+        click.echo("Stopping: answering what is in flight, then keeping it …")
+    click.echo(_totals(before, merged(run.counters)))
+
+
+def _on_signals(stop: asyncio.Event, supervisor: Supervisor) -> None:
+    """The first asks for a clean stop, the second for an end at once."""
+
+    def asked() -> None:
+        if stop.is_set():
+            supervisor.kill_all()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(signum, asked)
+
+
+async def _come_up(supervisor: Supervisor, stop: asyncio.Event) -> bool:
+    """Wait until the node is ready, telling once of each process that keeps crashing."""
+    told: set[str] = set()
+    while not supervisor.ready:
+        for keeper in supervisor.keepers:
+            if keeper.state is ProcessState.CRASH_LOOPING and keeper.spec.name not in told:
+                told.add(keeper.spec.name)
+                click.echo(_crash_words(keeper), err=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                await stop.wait()
+                return False
+    return True
+
+
+def _lineup(run: Run) -> str:
+    return ", ".join(
+        f"{contender.name} is {contender.role.value}" if contender.version else "with a decoy"
+        for contender in run.policy.contenders
+    )
+
+
+def _ready_words(run: Run, url: str, seconds: float) -> str:
+    return (
+        f"Ready in {seconds:.1f} s: every contender answers at {url}\n"
+        f"  try it    {_curl(run, url)}\n"
+        f"  look      podium status, or {url}/docs in a browser\n"
+        f"  stop it   Ctrl-C here, or podium down"
+    )
+
+
+def _curl(run: Run, url: str) -> str:
+    row = example_row(run.inputs)
+    address = f"{url}/score/{run.endpoint}"
+    if len(row) <= 3 and all(not field.shape for field in run.inputs.fields):
+        values = {name: json.dumps(v) if isinstance(v, bool) else v for name, v in row.items()}
+        return f"curl {shlex.quote(f'{address}?{urlencode(values)}')}"
+    return f"curl {address} -d {shlex.quote(json.dumps(row))}"
+
+
+def example_row(schema: Schema) -> dict[str, object]:
+    """A row that the schema lets in: the middle of what training saw."""
+    row: dict[str, object] = {}
+    for field in schema.fields:
+        if field.optional:
+            continue
+        middle = ((field.minimum or 0.0) + (field.maximum or 0.0)) / 2
+        values = {
+            Kind.FLOAT: float(f"{middle:.3g}"),
+            Kind.INT: int(middle),
+            Kind.BOOL: True,
+            Kind.STRING: "text",
+        }
+        value: object = values[field.type]
+        for size in reversed(field.shape):
+            value = [value] * max(size, 1)
+        row[field.name] = value
+    return row
+
+
+def _crash_words(keeper: Keeper) -> str:
+    report = keeper.report()
+    lines = "".join(f"\n    {line}" for line in last_lines(keeper.log))
+    return (
+        f"{report.name} keeps crashing ({report.reason}); the others go on without it. "
+        f"Its log, {keeper.log}, ends with:{lines or ' nothing'}"
+    )
+
+
+def last_lines(log: Path, count: int = LAST_LINES) -> list[str]:
+    """The end of a log, without empty lines; nothing where there is none."""
+    try:
+        with log.open(errors="replace") as file:
+            return list(deque((line.rstrip() for line in file if line.strip()), count))
+    except OSError:
+        return []
+
+
+def _totals(before: Counts, after: Counts) -> str:
+    received, answered, defaulted, unkept = (
+        total(after, name) - total(before, name) for name in ("received", "answered", "defaulted", "unkept")
+    )
+    lost = f" {unkept:,} messages could not be kept." if unkept else ""
+    return (
+        f"Stopped. Received {received:,}, answered {answered:,} ({defaulted:,} with the default).{lost} "
+        f"Of all time: answered {total(after, 'answered'):,}, archived {total(after, 'archived'):,}."
+    )
+
+
+# --- in the background ----------------------------------------------------------------------
+
+
+def _detach(project: Project, options: list[str]) -> None:
+    if (pid := holder(project.run_dir)) is not None:
+        raise AlreadyRunning(f"this project runs already (pid {pid}); `podium down` stops it")
+    log = project.logs_dir / UP_LOG
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "podium", "up", *options],
+            cwd=project.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    state = _wait_until_ready(process, project, log)
+    process.returncode = 0  # it goes on without us: nothing is left to wait for
+    click.echo(f"Ready at {state.url} (pid {process.pid}). `podium status` shows it, `podium down` stops it.")
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], project: Project, log: Path) -> NodeState:
+    """Raises NodeError, with nothing left running, when the node does not come up."""
+    give_up = time.monotonic() + DETACHED_SECONDS
+    while process.poll() is None:
+        state = read_state(project.run_dir)
+        if state is not None and state.pid == process.pid:
+            if state.ready:
+                return state
+            if problem := _crash(project, state):
+                _end(process)
+                raise NodeError(f"not started: {problem}")
+        if time.monotonic() > give_up:
+            _end(process)
+            raise NodeError(f"not ready within {DETACHED_SECONDS:g} s, stopped again; see {log}")
+        time.sleep(POLL_SECONDS)
+    said = last_lines(log, 1)
+    raise NodeError(f"not started: {said[0].removeprefix('podium: ') if said else f'see {log}'}")
+
+
+def _crash(project: Project, state: NodeState) -> str | None:
+    for report in state.processes:
+        if report.state is ProcessState.CRASH_LOOPING:
+            said = last_lines(project.logs_dir / log_name(report.name), 1)
+            tail = f"; its log ends with: {said[0]}" if said else ""
+            return f"{report.name} keeps crashing ({report.reason}){tail}"
+    return None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(DOWN_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+# --- down -----------------------------------------------------------------------------------
+
+
+@click.command()
+def down() -> None:
+    """Stop what `podium up` runs for this project."""
+    run_dir = projects.find(Path.cwd()) / projects.RUN_DIR  # a broken podium.toml is no reason to go on
+    pid = holder(run_dir)
+    if pid is None:
+        raise NotRunning("nothing runs for this project, so there is nothing to stop")
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    if not _within(DOWN_SECONDS, lambda: holder(run_dir) != pid):
+        raise NodeError(
+            f"pid {pid} has not stopped within {DOWN_SECONDS:g} s; `kill -9 {pid}` ends it with all it runs"
+        )
+    click.echo(f"Stopped (pid {pid}). `podium up` starts it again; nothing that was archived is lost.")
+
+
+def _within(seconds: float, holds: Callable[[], bool]) -> bool:
+    give_up = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True

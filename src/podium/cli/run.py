@@ -1,0 +1,164 @@
+"""`podium run`: one process of a node, started by its supervisor. Not for people."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+import click
+import msgspec
+import uvloop
+
+from podium import run as runs
+from podium.counters import Board
+from podium.node.orphans import die_with_parent
+from podium.records import DECOY
+from podium.run import Run
+from podium.streams.base import Stream
+from podium.streams.connect import connect
+
+BEAT_SECONDS = 0.5
+
+Job = Callable[[Run, Stream, Board, asyncio.Event], Awaitable[None]]
+
+
+@click.group(hidden=True)
+def run() -> None:
+    """Run one process of a node."""
+
+
+@run.command()
+@click.option("--number", default=1)
+@click.option("--fd", type=int, required=True)
+@click.argument("settings", type=Path)
+def gateway(number: int, fd: int, settings: Path) -> None:
+    """The front door."""
+    from podium.gateway.server import serve  # each process imports only what it runs
+
+    async def job(run: Run, stream: Stream, board: Board, stop: asyncio.Event) -> None:
+        await serve(run, stream, board, fd=fd, stop=stop)
+
+    _process(f"gateway {number}", settings, job)
+
+
+@run.command()
+@click.option("--model", required=True)
+@click.option("--number", default=1)
+@click.argument("settings", type=Path)
+def worker(model: str, number: int, settings: Path) -> None:
+    """One contender's process."""
+    if model == DECOY:
+        _process("worker decoy", settings, _decoy)
+        return
+
+    async def job(run: Run, stream: Stream, board: Board, stop: asyncio.Event) -> None:
+        from podium.models.loading import load  # each process imports only what it runs
+        from podium.models.trust import Trust
+        from podium.registry.folder import FolderRegistry
+        from podium.workers.worker import Worker
+
+        contender = next(c for c in run.policy.scoring if c.model == model)
+        settings = run.workers.get(model, runs.WorkerSettings())
+        version = FolderRegistry(Path(run.registry)).find(model, contender.version)
+        scorer = load(version.path, trust=Trust.load(), threads=settings.threads)
+        async with Worker(contender, scorer, stream, board, batch_rows=settings.batch_rows):
+            await stop.wait()
+
+    _process(f"worker {model} {number}", settings, job)
+
+
+async def _decoy(run: Run, stream: Stream, board: Board, stop: asyncio.Event) -> None:
+    from podium.workers.decoy import Decoy  # each process imports only what it runs
+
+    async with Decoy(stream, board):
+        await stop.wait()
+
+
+@run.command()
+@click.argument("settings", type=Path)
+def archiver(settings: Path) -> None:
+    """The stream into tables."""
+
+    async def job(run: Run, stream: Stream, board: Board, stop: asyncio.Event) -> None:
+        from podium.archive.archiver import Archiver  # each process imports only what it runs
+
+        await Archiver(
+            stream,
+            archive=run.archive,
+            endpoint=run.endpoint,
+            inputs=run.inputs,
+            outputs=run.outputs,
+            board=board,
+        ).run(stop)
+
+    _process("archiver", settings, job)
+
+
+def _process(name: str, settings: Path, job: Job) -> None:
+    """Everything that all processes share: log, counts, signals, beat, stream."""
+    die_with_parent()
+    _log_as_json(name)
+    _collect_garbage_rarely()
+    told = runs.load(settings)
+    with Board(told.board(name)) as board, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_stopped(told, board, job))
+
+
+async def _until_stopped(run: Run, board: Board, job: Job) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    lost, overdue = board.counter("unkept"), board.gauge("overdue")
+    beating = asyncio.create_task(_beat(board), name="beat")
+    async with connect(run.stream, run.endpoint, lost=lost.add, overdue=overdue.set) as stream:
+        await job(run, stream, board, stop)
+    beating.cancel()
+    with suppress(asyncio.CancelledError):
+        await beating
+
+
+async def _beat(board: Board) -> None:
+    """A sign of life for the supervisor; a model that never returns stops it."""
+    beat = board.gauge("beat")
+    while True:
+        beat.set(time.time_ns() // 1000)
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+def _collect_garbage_rarely() -> None:
+    """The request path makes no reference cycles; looking for them took six percent of its time."""
+    gc.set_threshold(100_000, 20, 20)
+
+
+def _log_as_json(name: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines(name))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "process": self._process,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line).decode()

@@ -1,0 +1,316 @@
+"""`podium status`: what runs, what it has answered, and what is wrong with it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from podium import project as projects
+from podium import run as runs
+from podium.counters import Counts, distribution, merged, total
+from podium.errors import NotFound, NotRunning
+from podium.node.process import log_name
+from podium.node.state import RUN, NodeState, ProcessReport, ProcessState, running
+from podium.records import Contender, Role
+from podium.run import Run
+from podium.schema import did_you_mean
+
+REFRESH_SECONDS = 1.0
+READY = "ready"
+_URGENT = (ProcessState.CRASH_LOOPING, ProcessState.BACKING_OFF, ProcessState.STARTING, ProcessState.STOPPED)
+
+
+class ContenderStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One contender. Counts are requests; `disagreement` is the part of compared rows in which its
+    score was not the champion's, None where none was compared."""
+
+    model: str
+    version: str | None
+    number: int | None
+    role: Role
+    share: float | None = None
+    state: str
+    scored: int
+    late: int
+    errors: int
+    answered: int
+    p50_ms: float | None
+    p99_ms: float | None
+    disagreement: float | None
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint, all-time counts of requests, its contenders and processes.
+
+    `unkept` counts messages that the stream could not keep, `overdue` those that it does not confirm
+    now; `archive_failing` says that the archiver cannot write its tables now.
+    """
+
+    endpoint: str
+    ready: bool
+    revision: int
+    url: str
+    received: int
+    answered: int
+    defaulted: int
+    refused: int
+    archived: int
+    unkept: int
+    overdue: int
+    archive_failing: bool
+    contenders: tuple[ContenderStatus, ...]
+    processes: tuple[ProcessReport, ...]
+
+
+@click.command()
+@click.argument("endpoint", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option("--watch", "-w", is_flag=True, help="Refresh each second, with rates, until Ctrl-C.")
+def status(endpoint: str | None, as_json: bool, watch: bool) -> None:
+    """Show the endpoint: contenders, counts, latencies, processes, and what to do about trouble."""
+    folder = projects.find(Path.cwd())
+    found = read(folder, endpoint)
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+    elif watch:
+        _watch(folder, endpoint)
+    elif (console := Console()).is_terminal:
+        console.print(_table(found, None))
+    else:
+        for line in plain(found):
+            click.echo(line)
+
+
+def read(folder: Path, endpoint: str | None = None) -> Status:
+    """The status of the node of this project. Raises NotRunning, NotFound."""
+    run_dir = folder / projects.RUN_DIR
+    state = running(run_dir)
+    try:
+        run = runs.load(run_dir / RUN)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise NotRunning(
+            f"{run_dir / RUN} cannot be read ({error}); `podium down`, then `podium up`"
+        ) from None
+    if endpoint is not None and endpoint != run.endpoint:
+        near = did_you_mean(endpoint, [run.endpoint])
+        raise NotFound(f"no endpoint {endpoint!r} runs here{near}; there is {run.endpoint}")
+    return of(run, state, merged(run.counters))
+
+
+# --- from counts and states -----------------------------------------------------------------
+
+
+def of(run: Run, state: NodeState, counts: Counts) -> Status:
+    """What the counts and the supervisor's state say about a run."""
+    contenders = tuple(_contender(contender, state, counts) for contender in run.policy.contenders)
+    return Status(
+        endpoint=run.endpoint,
+        ready=state.ready and all(contender.state == READY for contender in contenders),
+        revision=run.policy.revision,
+        url=state.url,
+        received=total(counts, "received"),
+        answered=total(counts, "answered"),
+        defaulted=total(counts, "defaulted"),
+        refused=total(counts, "refused"),
+        archived=total(counts, "archived"),
+        unkept=total(counts, "unkept"),
+        overdue=total(counts, "overdue"),
+        archive_failing=total(counts, "archive_failing") > 0,
+        contenders=contenders,
+        processes=state.processes,
+    )
+
+
+def _contender(contender: Contender, state: NodeState, counts: Counts) -> ContenderStatus:
+    labels = {"model": contender.model, "version": contender.version}
+    latency = distribution(counts, "score_ms", **labels)
+    compared = total(counts, "compared", **labels)
+    agreed = total(counts, "agreed", **labels)
+    return ContenderStatus(
+        model=contender.model,
+        version=contender.version or None,
+        number=contender.number or None,
+        role=contender.role,
+        state=_state_of([p.state for p in workers_of(contender.model, state.processes)]),
+        scored=total(counts, "scored", **labels),
+        late=total(counts, "late", **labels),
+        errors=total(counts, "errors", **labels),
+        answered=total(counts, "answered_by", **labels),
+        p50_ms=_rounded(latency.quantile(0.5)),
+        p99_ms=_rounded(latency.quantile(0.99)),
+        disagreement=round(1 - agreed / compared, 6) if compared else None,
+    )
+
+
+def workers_of(model: str, processes: Sequence[ProcessReport]) -> list[ProcessReport]:
+    return [process for process in processes if process.name.startswith(f"worker {model} ")]
+
+
+def _state_of(states: Sequence[ProcessState]) -> str:
+    """One process that is there is enough to be scored by it; else the state that says most."""
+    if ProcessState.RUNNING in states:
+        return READY
+    return next((state.value for state in _URGENT if state in states), ProcessState.STOPPED.value)
+
+
+def _rounded(ms: float | None) -> float | None:
+    return None if ms is None else round(ms, 3)
+
+
+# --- in words -------------------------------------------------------------------------------
+
+
+def plain(found: Status) -> Iterator[str]:
+    """Lines for a pipe or a file."""
+    yield _headline(found)
+    yield _counts_line(found)
+    rows = [CONTENDER_COLUMNS, *(_contender_row(contender) for contender in found.contenders)]
+    yield from ("", *_aligned(rows))
+    rows = [PROCESS_COLUMNS, *(_process_row(process) for process in found.processes)]
+    yield from ("", *_aligned(rows))
+    if advice := list(trouble(found)):
+        yield from ("", *advice)
+
+
+CONTENDER_COLUMNS = (
+    "contender", "role", "state", "scored", "answered", "late", "errors", "p50 ms", "p99 ms", "disagrees",
+)  # fmt: skip
+PROCESS_COLUMNS = ("process", "pid", "state", "restarts", "MB")
+
+
+def _headline(found: Status) -> str:
+    ready = "ready" if found.ready else "not ready"
+    return f"{found.endpoint} at {found.url}: {ready}, revision {found.revision}"
+
+
+def _counts_line(found: Status) -> str:
+    return (
+        f"received {found.received:,}, answered {found.answered:,} ({found.defaulted:,} with the default), "
+        f"refused {found.refused:,}, archived {found.archived:,}"
+    )
+
+
+def _contender_row(contender: ContenderStatus) -> tuple[str, ...]:
+    name = contender.model if contender.version is None else f"{contender.model}@{contender.version}"
+    disagreement = "" if contender.disagreement is None else f"{contender.disagreement:.2%}"
+    return (
+        name,
+        contender.role.value,
+        contender.state,
+        *(f"{n:,}" for n in (contender.scored, contender.answered, contender.late, contender.errors)),
+        *("" if ms is None else f"{ms:.2f}" for ms in (contender.p50_ms, contender.p99_ms)),
+        disagreement,
+    )
+
+
+def _process_row(process: ProcessReport) -> tuple[str, ...]:
+    numbers = (process.pid, process.restarts, process.rss_mb)
+    pid, restarts, memory = ("" if number is None else str(number) for number in numbers)
+    return process.name, pid, process.state.value, restarts, memory
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def trouble(found: Status) -> Iterator[str]:
+    """What is wrong, loudest first, each with what to do."""
+    if found.archive_failing:
+        yield (
+            "ARCHIVING FAILS: answers go on, and what they said waits in the stream. The reason is in "
+            ".podium/logs/archiver.log; often the disk is full (`podium doctor`)"
+        )
+    if found.overdue:
+        yield (
+            "THE STREAM KEEPS NOTHING: answers go on, and what they said waits in memory, up to 64 MB for "
+            "each process. The reason is in .podium/logs/broker.log; often the disk is full (`podium doctor`)"
+        )
+    if found.unkept:
+        yield (
+            f"{found.unkept:,} messages could not be kept and will be missing in the archive: "
+            "see .podium/logs, and look for room on the disk with `podium doctor`"
+        )
+    for process in found.processes:
+        if words := _about(process):
+            yield words
+
+
+def _about(process: ProcessReport) -> str | None:
+    log = f".podium/logs/{log_name(process.name)}"
+    match process.state:
+        case ProcessState.CRASH_LOOPING:
+            return (
+                f"{process.name} keeps crashing ({process.reason}); {log} says why. "
+                f"It is tried again every few seconds{_new_version(process.name)}"
+            )
+        case ProcessState.BACKING_OFF:
+            return f"{process.name}: {process.reason}; it is started again in a moment"
+        case ProcessState.STARTING:
+            return f"{process.name} is starting; if that takes long, {log} says why"
+        case _:
+            return None
+
+
+def _new_version(process: str) -> str:
+    kind, _, rest = process.partition(" ")
+    model = rest.rpartition(" ")[0]
+    return (
+        f"; `podium train {model}` makes a new version, which `podium up` takes" if kind == "worker" else ""
+    )
+
+
+# --- on a terminal --------------------------------------------------------------------------
+
+
+def _watch(folder: Path, endpoint: str | None) -> None:
+    before = read(folder, endpoint)
+    with Live(_table(before, None), auto_refresh=False, screen=False) as live:
+        try:
+            while True:
+                time.sleep(REFRESH_SECONDS)
+                now = read(folder, endpoint)
+                live.update(_table(now, before), refresh=True)
+                before = now
+        except KeyboardInterrupt:
+            return
+
+
+def _table(found: Status, before: Status | None) -> RenderableType:
+    contenders = Table(*CONTENDER_COLUMNS, *(("per s",) if before else ()), box=None, pad_edge=False)
+    was = {(c.model, c.version): c.scored for c in before.contenders} if before else {}
+    for contender in found.contenders:
+        scored = _rate(contender.scored, was.get((contender.model, contender.version), 0)) if before else ()
+        contenders.add_row(*_contender_row(contender), *scored, style=_style(contender.state))
+    processes = Table(*PROCESS_COLUMNS, box=None, pad_edge=False)
+    for process in found.processes:
+        processes.add_row(*_process_row(process), style=_style(process.state.value))
+    rate = f", {_rate(found.answered, before.answered)[0]} answers/s" if before else ""
+    return Group(
+        Text(_headline(found), style="bold green" if found.ready else "bold yellow"),
+        Text(_counts_line(found) + rate),
+        Text(),
+        contenders,
+        Text(),
+        processes,
+        *(Text(line, style="bold red") for line in trouble(found)),
+    )
+
+
+def _rate(now: int, before: int) -> tuple[str]:
+    return (f"{max(0, now - before) / REFRESH_SECONDS:,.0f}",)
+
+
+def _style(state: str) -> str:
+    if state in (READY, ProcessState.RUNNING):
+        return ""
+    return "red" if state == ProcessState.CRASH_LOOPING else "yellow"

@@ -1,0 +1,149 @@
+"""Everything that can go wrong, as facts.
+
+An error names what happened and, where somebody can mend it, what to do. It knows no transport:
+the HTTP status of each one is a table in `podium.gateway.problems`, and the command line prints
+the message as one line.
+"""
+
+
+class PodiumError(Exception):
+    """The root of every error that Podium raises on purpose."""
+
+
+# --- what a client can do wrong -------------------------------------------------------------
+
+
+class BadInput(PodiumError):
+    """A request that cannot be scored.
+
+    `path` points at the offending part as in `$.bmi` or `$[3].bmi`; `expected` says what would
+    have been right.
+    """
+
+    def __init__(self, message: str, *, path: str = "$", expected: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+        self.expected = expected
+
+
+class NotJSON(BadInput):
+    """The body is not JSON at all."""
+
+
+class InvalidInput(BadInput):
+    """The body is JSON, but it does not fit the endpoint's schema."""
+
+
+class TooLarge(PodiumError):
+    """The body, or what it becomes on the stream, is over a limit."""
+
+
+class SlowBody(PodiumError):
+    """The body did not arrive in time."""
+
+
+class UnknownEncoding(PodiumError):
+    """The body is compressed in a way that Podium does not read."""
+
+
+class NotFound(PodiumError):
+    """A name that does not exist; the message lists the names that do."""
+
+
+class MethodNotAllowed(PodiumError):
+    """The path exists, the method does not."""
+
+    def __init__(self, message: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+class TooManyRequests(PodiumError):
+    """More requests are in flight than the endpoint's limit."""
+
+
+class NobodyInTime(PodiumError):
+    """No contender's score was acceptable before the deadline, and there is no default answer."""
+
+
+class Stopping(PodiumError):
+    """The gateway is shutting down and takes no new requests."""
+
+
+class StreamAway(PodiumError):
+    """The message stream cannot be reached, so nothing can be scored or kept."""
+
+
+class NotReady(PodiumError):
+    """Asked whether it can answer, the gateway says why it cannot yet."""
+
+
+# --- what an owner can do wrong -------------------------------------------------------------
+
+
+class ProjectError(PodiumError):
+    """`podium.toml` or a model module says something that cannot be."""
+
+
+class SchemaMismatch(ProjectError):
+    """Two schemas that should fit each other do not."""
+
+
+class MissingExtra(PodiumError):
+    """An optional dependency is needed and not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} is not installed: pip install 'podium[{extra}]'")
+        self.extra = extra
+
+
+class PackageError(PodiumError):
+    """A model's package cannot be made or loaded."""
+
+
+class UnknownFormat(PackageError):
+    """The package holds a format that this Podium does not know."""
+
+
+class DigestMismatch(PackageError):
+    """The package's bytes are not the bytes that its digest names."""
+
+
+class NewerManifest(PackageError):
+    """The package was made by a newer Podium."""
+
+
+class VersionConflict(PackageError):
+    """An installed library cannot read what the package holds."""
+
+
+class Untrusted(PackageError):
+    """Loading would run code that the user's trust list does not allow."""
+
+
+class WrongSample(PackageError):
+    """The loaded model does not give its own sample answers."""
+
+
+class RegistryError(PodiumError):
+    """The registry does not hold, or cannot keep, what was asked."""
+
+
+class UnknownVersion(RegistryError):
+    """No such model or version; the message lists those that exist."""
+
+
+class NodeError(PodiumError):
+    """Something on this machine stands in the way."""
+
+
+class AlreadyRunning(NodeError):
+    """This project folder is already served by another `podium up`."""
+
+
+class NotRunning(NodeError):
+    """Nothing is running for this project folder."""
+
+
+class ModelFailed(PodiumError):
+    """A model gave no usable score; the message goes into the archive."""

@@ -1,0 +1,1 @@
+"""The gateway: the front door. It holds no model."""

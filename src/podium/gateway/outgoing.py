@@ -1,0 +1,101 @@
+"""Input frames made of requests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from podium.gateway.requests import Request
+from podium.protocol.frames import InputFrame, Tensor, tensor
+from podium.records import Policy
+from podium.schema import Field, Kind, Schema
+
+FRAME_ROWS = 4096
+"""A frame takes no further request beyond this; one request alone may be larger."""
+
+
+class FrameBuilder:
+    """Puts requests that wait into input frames."""
+
+    def __init__(self, schema: Schema, *, source: str, reply: str, patience: float) -> None:
+        self._fields = schema.fields
+        self._source = source
+        self._reply = reply
+        self._patience_us = int(patience * 1e6)
+        self._open = [i for i, field in enumerate(schema.fields) if -1 in field.shape]
+
+    def loads(self, requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
+        """Requests that fit one frame: of one row shape, and not too many rows."""
+        for alike in self._alike(requests):
+            load: list[Request] = []
+            rows = 0
+            for request in alike:
+                if load and rows + request.rows.count > FRAME_ROWS:
+                    yield load
+                    load, rows = [], 0
+                load.append(request)
+                rows += request.rows.count
+            yield load
+
+    def _alike(self, requests: Sequence[Request]) -> Iterable[Sequence[Request]]:
+        if not self._open:
+            return [requests]
+        by_shape: dict[tuple[Any, ...], list[Request]] = {}
+        for request in requests:
+            shape = tuple(np.shape(request.rows.columns[i])[1:] for i in self._open)
+            by_shape.setdefault(shape, []).append(request)
+        return by_shape.values()
+
+    def frame(self, load: Sequence[Request], *, seq: int, policy: Policy) -> InputFrame:
+        """The frame of one load, stamped with this moment's clock."""
+        now, sent = time.monotonic(), time.time_ns() // 1000
+        arrived = [sent - int((now - request.began) * 1e6) for request in load]
+        whole = int(policy.deadline_ms * 1000)
+        deadline = [
+            start + (whole if request.deadline is None else int(min(whole, request.deadline * 1000)))
+            for start, request in zip(arrived, load, strict=True)
+        ]
+        parts = zip(*[request.rows.columns for request in load], strict=True)
+        return InputFrame(
+            endpoint=policy.endpoint,
+            revision=policy.revision,
+            source=self._source,
+            seq=seq,
+            reply=self._reply,
+            ids=[request.id for request in load],
+            rows=row_counts(load),
+            arrived=arrived,
+            deadline=deadline,
+            sent=sent,
+            expires=max(deadline) + self._patience_us,
+            keys=_unless_none([request.key for request in load]),
+            callers=_unless_none([request.caller for request in load]),
+            traces=_unless_none([request.trace for request in load]),
+            columns={
+                field.name: _column(field, values) for field, values in zip(self._fields, parts, strict=True)
+            },
+        )
+
+
+def row_counts(requests: Sequence[Request]) -> list[int] | None:
+    """Rows of each request, or None where each is a single row."""
+    counts = [request.rows.count for request in requests]
+    return None if counts.count(1) == len(counts) else counts
+
+
+def _unless_none(values: list[str | None]) -> list[str | None] | None:
+    return values if any(values) else None
+
+
+def _column(field: Field, parts: Sequence[Any]) -> Tensor:
+    if any(isinstance(part, np.ndarray) for part in parts):
+        arrays = [np.asarray(part, field.dtype) for part in parts]
+        return tensor(arrays[0] if len(arrays) == 1 else np.concatenate(arrays))
+    values = list(chain.from_iterable(parts))
+    if field.type is Kind.STRING:
+        return Tensor("str", (len(values),), values)
+    return tensor(np.array(values, field.dtype))

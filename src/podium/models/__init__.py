@@ -1,0 +1,1 @@
+"""Models: how one is written, packed into an immutable folder, and loaded again safely."""

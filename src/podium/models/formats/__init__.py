@@ -1,0 +1,41 @@
+"""Formats: how a model's file is written and read. Each is imported when it is chosen."""
+
+from __future__ import annotations
+
+import importlib
+from typing import NamedTuple
+
+from podium.errors import UnknownFormat
+from podium.models.formats.base import Format
+from podium.schema import did_you_mean
+
+
+class Entry(NamedTuple):
+    """A line of the table: the module, and what loading it would run, where it runs something."""
+
+    module: str
+    runs: str = ""
+
+
+FORMATS = {
+    "onnx": Entry("podium.models.formats.onnx"),
+    "skops": Entry("podium.models.formats.skops"),
+    "pickle": Entry("podium.models.formats.pickle", runs="a pickle"),
+    "python": Entry("podium.models.formats.python", runs="a Python class"),
+}
+
+
+def entry(name: str) -> Entry:
+    """Raises UnknownFormat."""
+    if name not in FORMATS:
+        raise UnknownFormat(
+            f"the package's format is {name!r}{did_you_mean(name, list(FORMATS))}; this Podium reads "
+            f"{', '.join(FORMATS)}"
+        )
+    return FORMATS[name]
+
+
+def format_of(name: str) -> Format:
+    """The module of a format. Raises UnknownFormat, or MissingExtra where its library is missing."""
+    module: Format = importlib.import_module(entry(name).module)
+    return module

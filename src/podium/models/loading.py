@@ -1,0 +1,62 @@
+"""A package becomes something that scores, or a clear error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from podium.models import manifest as manifests
+from podium.models import samples as sample_files
+from podium.models.digest import verify
+from podium.models.formats import entry, format_of
+from podium.models.formats.base import Predictor
+from podium.models.manifest import Manifest
+from podium.models.samples import Samples
+from podium.models.trust import Trust
+from podium.schema import Columns, Schema
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scorer:
+    """A loaded model version, ready to score."""
+
+    digest: str
+    manifest: Manifest
+    samples: Samples
+    predictor: Predictor
+
+    @property
+    def inputs(self) -> Schema:
+        return self.manifest.inputs
+
+    @property
+    def outputs(self) -> Schema:
+        return self.manifest.outputs
+
+    def predict(self, columns: Columns) -> dict[str, np.ndarray]:
+        """Score at least one row.
+
+        `columns` are exactly the model's inputs, of the declared types and shapes; so are the outputs.
+        Raises ModelFailed for answers that are not what was declared, or whatever the model raises.
+        """
+        return self.predictor.predict(columns)
+
+
+def load(path: Path, *, trust: Trust, threads: int = 1, digest: str | None = None) -> Scorer:
+    """Load a package; nothing in it is believed before its digest is verified.
+
+    The folder is named by its digest, unless `digest` says what to expect. Raises DigestMismatch,
+    NewerManifest, UnknownFormat, Untrusted, MissingExtra, VersionConflict, WrongSample or PackageError.
+    """
+    expected = digest or path.name
+    verify(path, expected)
+    manifest = manifests.read(path)
+    runs = entry(manifest.format).runs
+    if runs:
+        trust.check(manifest.model, expected, what=runs)
+    predictor = format_of(manifest.format).open(path, manifest, threads)
+    samples = sample_files.read(path, manifest)
+    sample_files.check(manifest, samples, predictor.predict(samples.inputs))
+    return Scorer(digest=expected, manifest=manifest, samples=samples, predictor=predictor)

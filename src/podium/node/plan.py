@@ -1,0 +1,112 @@
+"""Which processes make up an endpoint on this machine, and how each is started."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from podium.node.boards import BoardSign
+from podium.node.broker import Broker
+from podium.node.contenders import Candidate, checked
+from podium.node.process import ProcessSpec, Stage
+from podium.project import Project
+from podium.records import Role
+from podium.run import Run, WorkerSettings
+
+GATEWAY_TIMEOUT = 10.0
+ARCHIVER_TIMEOUT = 60.0
+GRACE = {Stage.GATEWAY: 6.0, Stage.WORKER: 1.5, Stage.ARCHIVER: 5.5}
+"""Seconds to stop, as long as the supervisor has that much time left; the archiver's own drain takes
+up to 5 s, and what it has not archived by then stays in the stream for the next `up`."""
+
+OFF_PATH_NICE = 10
+"""The archiver and the decoy give way to the request path."""
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def run_of(project: Project, candidates: list[Candidate], broker: Broker) -> Run:
+    """What all processes are told. Raises ProjectError, SchemaMismatch for what does not fit."""
+    policy, inputs, outputs = checked(project, candidates)
+    return Run(
+        policy=policy,
+        inputs=inputs,
+        outputs=outputs,
+        stream=broker.url,
+        archive=project.archive.location,
+        registry=str(project.registry_dir),
+        run_dir=str(project.run_dir),
+        limits=project.endpoint.limits,
+        workers={name: model.worker for name, model in project.models.items()},
+        agreement=project.endpoint.agreement,
+    )
+
+
+def specs_of(run: Run, settings: Path, broker: Broker, *, gateways: int, fd: int) -> list[ProcessSpec]:
+    """The broker, the gateways on the socket `fd`, the workers of every contender, the archiver."""
+    return [
+        broker.spec(),
+        *_gateways(run, settings, gateways, fd),
+        *_workers(run, settings),
+        _archiver(run, settings),
+    ]
+
+
+def _gateways(run: Run, settings: Path, count: int, fd: int) -> list[ProcessSpec]:
+    return [
+        ProcessSpec(
+            name=f"gateway {number}",
+            argv=_podium("gateway", "--number", str(number), "--fd", str(fd), str(settings)),
+            stage=Stage.GATEWAY,
+            sign=BoardSign(run.counters),
+            timeout=GATEWAY_TIMEOUT,
+            grace=GRACE[Stage.GATEWAY],
+            env=_threads(1),
+            fds=(fd,),
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+def _workers(run: Run, settings: Path) -> list[ProcessSpec]:
+    specs = []
+    for contender in run.policy.contenders:
+        own = WorkerSettings() if contender.role is Role.DECOY else run.workers[contender.model]
+        specs += [
+            ProcessSpec(
+                name=f"worker {contender.model} {number}",
+                argv=_podium("worker", "--model", contender.model, "--number", str(number), str(settings)),
+                stage=Stage.WORKER,
+                sign=BoardSign(run.counters),
+                timeout=own.timeout,
+                grace=GRACE[Stage.WORKER],
+                env=_threads(own.threads),
+                nice=OFF_PATH_NICE if contender.role is Role.DECOY else 0,
+            )
+            for number in range(1, own.replicas + 1)
+        ]
+    return specs
+
+
+def _archiver(run: Run, settings: Path) -> ProcessSpec:
+    return ProcessSpec(
+        name="archiver",
+        argv=_podium("archiver", str(settings)),
+        stage=Stage.ARCHIVER,
+        sign=BoardSign(run.counters, wait_for_ready=False),
+        timeout=ARCHIVER_TIMEOUT,
+        grace=GRACE[Stage.ARCHIVER],
+        env=_threads(1),
+        nice=OFF_PATH_NICE,
+        awaited=False,
+    )
+
+
+def _podium(*words: str) -> tuple[str, ...]:
+    """`-P`: a file of the project that is called like a library must not be taken for it."""
+    return (sys.executable, "-P", "-m", "podium", "run", *words)
+
+
+def _threads(count: int) -> dict[str, str]:
+    """Numerical libraries read these when they are imported; left alone, each process takes all cores."""
+    return {**dict.fromkeys(THREADS, str(count)), "PYTHONUNBUFFERED": "1"}

@@ -1,0 +1,467 @@
+"""`podium.toml`, read once into frozen settings.
+
+Everything that the file can say is known here: an unknown key, role or word of the schedule is an error
+that names the file, the line and the nearest valid word. Nothing is silently ignored.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from podium.errors import ProjectError
+from podium.records import DECOY, Role
+from podium.run import Limits, WorkerSettings
+from podium.schema import Field, Kind, Schema, check_default, did_you_mean
+
+FILE = "podium.toml"
+PODIUM_DIR = Path(".podium")
+RUN_DIR = PODIUM_DIR / "run"
+DEFAULT_DEADLINE_MS = 100.0
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+"""Models and endpoints: a name becomes one token of a subject on the stream and a word after `@`."""
+
+FIELD_NAME = re.compile(r"[A-Za-z_][\w .()%/+-]*")
+ROLES = tuple(role.value for role in Role if role is not Role.DECOY)
+SYNC = ("interval", "always")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m)")
+_MS = {"ms": 1.0, "s": 1000.0, "m": 60_000.0}
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndpointSettings:
+    """What clients call. Without declared inputs or outputs the champion's are the endpoint's."""
+
+    name: str
+    deadline_ms: float = DEFAULT_DEADLINE_MS
+    default: dict[str, Any] | None = None
+    inputs: Schema | None = None
+    outputs: Schema | None = None
+    limits: Limits = field(default_factory=Limits)
+    agreement: float = 0.05
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSettings:
+    """A model's module and its part on the endpoint; `version` pins one, else the newest is taken."""
+
+    name: str
+    module: Path
+    role: Role
+    version: str | None = None
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArchiveSettings:
+    """Where the tables are (an absolute path, or a URL), and when the stream syncs to the disk.
+
+    `sync` is `interval` (a power cut may lose the last two minutes that were not archived yet) or
+    `always` (each message, at about a quarter of the rate).
+    """
+
+    location: str
+    sync: str = "interval"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Project:
+    """One `podium.toml`. `schedule` is as in `podium.records.Policy`: ms, then acceptable words."""
+
+    folder: Path
+    endpoint: EndpointSettings
+    models: dict[str, ModelSettings] = field(default_factory=dict)
+    schedule: tuple[tuple[float, tuple[str, ...]], ...]
+    decoy: bool = False
+    archive: ArchiveSettings
+
+    @property
+    def name(self) -> str:
+        return self.endpoint.name
+
+    @property
+    def champion(self) -> ModelSettings:
+        return next(model for model in self.models.values() if model.role is Role.CHAMPION)
+
+    @property
+    def podium_dir(self) -> Path:
+        return self.folder / PODIUM_DIR
+
+    @property
+    def registry_dir(self) -> Path:
+        return self.podium_dir / "registry"
+
+    @property
+    def run_dir(self) -> Path:
+        return self.folder / RUN_DIR
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.podium_dir / "logs"
+
+
+def find(start: Path) -> Path:
+    """The nearest folder, from `start` upward, with a `podium.toml`. Raises ProjectError."""
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file():
+            return folder
+    raise ProjectError(f"no {FILE} in {start} or above it; `podium new DIR` makes a project that works")
+
+
+def load(folder: Path) -> Project:
+    """Read a project. Raises ProjectError with file, line and what would have been right."""
+    folder = folder.resolve()
+    path = folder / FILE
+    try:
+        text = path.read_bytes().decode()
+    except FileNotFoundError:
+        raise ProjectError(f"no {FILE} in {folder}; `podium new DIR` makes a project that works") from None
+    except UnicodeDecodeError as error:
+        raise ProjectError(f"{FILE}: not UTF-8 at byte {error.start}") from None
+    except OSError as error:
+        raise ProjectError(f"{FILE}: {error.strerror}") from None
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"at line (\d+)", str(error))
+        at = int(line[1]) if line else text.count("\n") + 1
+        raise ProjectError(f"{FILE}:{at}: not TOML: {error}") from None
+    return _project(folder, _Table(data, (), text))
+
+
+def parse_duration(text: str) -> float | None:
+    """`100ms`, `2s`, `1.5m` in ms; None for anything else."""
+    match = _DURATION.fullmatch(text.strip())
+    return float(match[1]) * _MS[match[2]] if match else None
+
+
+def _project(folder: Path, top: _Table) -> Project:
+    top.only("endpoint", "models", "schedule", "decoy", "archive")
+    endpoint = _endpoint(top.table("endpoint", needed=True))
+    models = _models(folder, top.table("models", needed=True))
+    decoy = top.table("decoy").only("enabled")
+    return Project(
+        folder=folder,
+        endpoint=endpoint,
+        models=models,
+        schedule=_schedule(top.table("schedule"), endpoint, models),
+        decoy=decoy.flag("enabled", False),
+        archive=_archive(folder, top.table("archive")),
+    )
+
+
+# --- the endpoint ---------------------------------------------------------------------------
+
+
+def _endpoint(table: _Table) -> EndpointSettings:
+    table.only("name", "deadline", "default", "inputs", "outputs", "limits", "agreement")
+    name = table.text("name", None)
+    if not NAME.fullmatch(name):
+        table.fail(f"{name!r} cannot be an endpoint's name: {_NAME_RULE}", "name")
+    deadline = table.duration("deadline", DEFAULT_DEADLINE_MS)
+    if deadline <= 0:
+        table.fail("a deadline is longer than 0ms", "deadline")
+    return EndpointSettings(
+        name=name,
+        deadline_ms=deadline,
+        default=table.table("default").values if "default" in table else None,
+        inputs=_schema(table.table("inputs")) if "inputs" in table else None,
+        outputs=_schema(table.table("outputs")) if "outputs" in table else None,
+        limits=_limits(table.table("limits")),
+        agreement=table.number("agreement", 0.05),
+    )
+
+
+def _limits(table: _Table) -> Limits:
+    table.only("body_bytes", "body_timeout", "header_timeout", "in_flight")
+    usual = Limits()
+    return Limits(
+        body_bytes=table.count("body_bytes", usual.body_bytes),
+        body_seconds=table.duration("body_timeout", usual.body_seconds * 1000) / 1000,
+        header_seconds=table.duration("header_timeout", usual.header_seconds * 1000) / 1000,
+        in_flight=table.count("in_flight", usual.in_flight),
+    )
+
+
+def _schema(table: _Table) -> Schema:
+    if not table.values:
+        table.fail('a schema needs at least one field, as in `bmi = "float"`')
+    return Schema(tuple(_field(table, name) for name in table.values))
+
+
+def _field(table: _Table, name: str) -> Field:
+    if not FIELD_NAME.fullmatch(name):
+        table.fail(f"{name!r} cannot be a field's name: it starts with a letter and has no quotes", name)
+    if isinstance(table.values[name], str):
+        return Field(name=name, type=Kind(table.choice(name, None, [kind.value for kind in Kind])))
+    inner = table.table(name).only("type", "shape", "optional", "default", "missing", "classes")
+    kind = Kind(inner.choice("type", None, [kind.value for kind in Kind]))
+    found = Field(
+        name=name,
+        type=kind,
+        shape=_shape(inner),
+        optional=inner.flag("optional", False),
+        default=inner.values.get("default"),
+        missing=inner.flag("missing", False),
+        classes=tuple(inner.words("classes", ())),
+    )
+    _check_optional(inner, found)
+    return found
+
+
+def _shape(table: _Table) -> tuple[int, ...]:
+    shape = table.values.get("shape", [])
+    if not isinstance(shape, list):
+        table.fail('a shape is a list, as in [28, 28]; -1 or "?" is open', "shape")
+    sizes = tuple(-1 if size == "?" else size for size in shape)
+    for size in sizes:
+        if type(size) is not int or size < -1:
+            table.fail(f'{size!r} is no size; a shape is a list as [28, 28]; -1 or "?" is open', "shape")
+    return sizes
+
+
+def _check_optional(table: _Table, found: Field) -> None:
+    if found.missing and found.type is not Kind.FLOAT:
+        table.fail(f"`missing` is for float, and {found.name!r} is {found.type.value}", "missing")
+    if "default" in table and not found.optional:
+        table.fail(f"{found.name!r} has a default, but is not optional: add `optional = true`", "default")
+    if not found.optional or (found.missing and "default" not in table):
+        return
+    if "default" not in table:
+        table.fail(f"{found.name!r} is optional: say what models get without it, as in `default = 0.0`")
+    try:
+        check_default(Schema((found,)), {found.name: found.default})
+    except ProjectError:
+        table.fail(f"the default {found.default!r} is not a {found.type.value} as {found} needs", "default")
+
+
+# --- the models -----------------------------------------------------------------------------
+
+
+def _models(folder: Path, table: _Table) -> dict[str, ModelSettings]:
+    models = {name: _model(folder, table, name) for name in table.values}
+    champions = [model.name for model in models.values() if model.role is Role.CHAMPION]
+    if not champions:
+        table.fail('no model is the champion: give one of them `role = "champion"`')
+    if len(champions) > 1:
+        first, second = champions[:2]
+        table.fail(f"{first!r} and {second!r} are both champion, there is one", second, "role")
+    return models
+
+
+def _model(folder: Path, models: _Table, name: str) -> ModelSettings:
+    if name == DECOY:
+        models.fail(f"{DECOY!r} is taken by the decoy itself: `[decoy] enabled = true`", name)
+    if not NAME.fullmatch(name):
+        models.fail(f"{name!r} cannot be a model's name: {_NAME_RULE}", name)
+    table = models.table(name)
+    for later in ("command", "url", "protocol"):
+        if later in table:
+            table.fail(
+                f"`{later}` models come with a later release; a model here is a Python `module`", later
+            )
+    table.only("module", "role", "version", "replicas", "threads", "timeout", "batch_rows")
+    usual = WorkerSettings()
+    return ModelSettings(
+        name=name,
+        module=_module(folder, table),
+        role=Role(table.choice("role", None, ROLES)),
+        version=_version(table),
+        worker=WorkerSettings(
+            replicas=table.count("replicas", usual.replicas),
+            threads=table.count("threads", usual.threads),
+            timeout=table.duration("timeout", usual.timeout * 1000, least=1000) / 1000,
+            batch_rows=table.count("batch_rows", usual.batch_rows),
+        ),
+    )
+
+
+def _module(folder: Path, table: _Table) -> Path:
+    named = table.text("module", None)
+    path = folder / named
+    if not path.is_file():
+        there = [found.relative_to(folder).as_posix() for found in path.parent.glob("*.py")]
+        table.fail(f"there is no file {named}{did_you_mean(named, there)}", "module")
+    return path
+
+
+def _version(table: _Table) -> str | None:
+    if "version" not in table:
+        return None
+    value = table.values["version"]
+    if type(value) is int or (isinstance(value, str) and value):
+        return str(value)
+    table.fail("a version is the registry's number or a prefix of a digest in quotes", "version")
+
+
+# --- the schedule, the archive --------------------------------------------------------------
+
+
+def _schedule(
+    table: _Table, endpoint: EndpointSettings, models: Mapping[str, ModelSettings]
+) -> tuple[tuple[float, tuple[str, ...]], ...]:
+    deadline = endpoint.deadline_ms
+    if not table.values:
+        second = min(60.0, 0.6 * deadline)  # a deadline under 60 ms leaves the others a chance too
+        return (0.0, (Role.CHAMPION.value,)), (second, ROLES)
+    steps: dict[float, tuple[str, ...]] = {}
+    for key in table.values:
+        after = parse_duration(key)
+        if after is None:
+            table.fail(f'{key!r} is no time; write as in "60ms"', key)
+        if after in steps:
+            table.fail(f"{key!r} is there twice", key)
+        if after >= deadline:
+            table.fail(
+                f"{key!r} is not before the deadline of {deadline:g}ms, so nobody would be let in", key
+            )
+        steps[after] = _words(table, key, models)
+    if not any(_somebody(words, models) for words in steps.values()):
+        table.fail('names nobody who is on the endpoint; as in "0ms" = ["champion"]')
+    return tuple(sorted(steps.items()))
+
+
+def _words(table: _Table, key: str, models: Mapping[str, ModelSettings]) -> tuple[str, ...]:
+    words = table.words(key, ())
+    known = [*ROLES, *models]
+    if not words:
+        table.fail(f'{key!r} names nobody; as in "{key}" = ["champion"]', key)
+    for word in words:
+        if word not in known:
+            near = did_you_mean(word, known)
+            table.fail(f"{word!r} is neither a role nor a model{near}; known are {', '.join(known)}", key)
+    return tuple(words)
+
+
+def _somebody(words: Iterable[str], models: Mapping[str, ModelSettings]) -> bool:
+    return any(word in (model.role.value, model.name) for word in words for model in models.values())
+
+
+def _archive(folder: Path, table: _Table) -> ArchiveSettings:
+    table.only("location", "sync")
+    location = table.text("location", ".podium/archive")
+    if "://" not in location:
+        location = str(folder / Path(location).expanduser())
+    return ArchiveSettings(location=location, sync=table.choice("sync", "interval", SYNC))
+
+
+# --- reading tables, with line numbers ------------------------------------------------------
+
+_NAME_RULE = "a letter, then letters, digits, `-` and `_`"
+
+
+class _Table:
+    """One table of the file: typed access, and errors that know their line."""
+
+    def __init__(self, values: dict[str, Any], path: tuple[str, ...], text: str) -> None:
+        self.values = values
+        self._path = path
+        self._text = text
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.values
+
+    def fail(self, problem: str, *keys: str) -> NoReturn:
+        """Raise ProjectError at the line of this table's `keys`, or of the table itself."""
+        path = self._path + keys
+        where = f"{'.'.join(path)}: " if path else ""
+        raise ProjectError(f"{FILE}:{line_of(self._text, path)}: {where}{problem}")
+
+    def only(self, *known: str) -> _Table:
+        for key in self.values:
+            if key not in known:
+                near = did_you_mean(key, known)
+                self.fail(f"there is no such key{near}; known are {', '.join(known)}", key)
+        return self
+
+    def table(self, key: str, *, needed: bool = False) -> _Table:
+        if needed and not self.values.get(key, True):
+            self.fail("is empty", key)
+        if needed and key not in self:
+            self.fail(f"[{'.'.join((*self._path, key))}] is missing")
+        value: dict[str, Any] = self._typed(key, {}, dict, "a table")
+        return _Table(value, (*self._path, key), self._text)
+
+    def text(self, key: str, usual: str | None) -> str:
+        value = self._typed(key, usual, str, "a text in quotes")
+        return value or self.fail("is empty", key)
+
+    def choice(self, key: str, usual: str | None, known: Sequence[str]) -> str:
+        value = self.text(key, usual)
+        if value not in known:
+            near = did_you_mean(value, known)
+            self.fail(f"{value!r} is not one of {', '.join(known)}{near}", key)
+        return value
+
+    def flag(self, key: str, usual: bool) -> bool:
+        return self._typed(key, usual, bool, "true or false")
+
+    def count(self, key: str, usual: int) -> int:
+        value = self._typed(key, usual, int, "a whole number")
+        return value if value > 0 else self.fail(f"{value} is not at least 1", key)
+
+    def number(self, key: str, usual: float) -> float:
+        value = self.values.get(key, usual)
+        if type(value) not in (int, float) or not 0 <= value < float("inf"):
+            self.fail(f"{value!r} is not a number of at least 0", key)
+        return float(value)
+
+    def duration(self, key: str, usual_ms: float, *, least: float = 0.0) -> float:
+        if key not in self:
+            return usual_ms
+        value = self.values[key]
+        found = parse_duration(value) if isinstance(value, str) else None
+        if found is None:
+            self.fail(f'{value!r} is no duration; write as in "100ms" or "2s"', key)
+        return found if found >= least else self.fail(f"{value} is under {least:g}ms", key)
+
+    def words(self, key: str, usual: Sequence[str]) -> Sequence[str]:
+        value = self.values.get(key, usual)
+        if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
+            self.fail('is not a list of texts, as in ["champion"]', key)
+        return value
+
+    def _typed(self, key: str, usual: T | None, kind: Callable[..., T], what: str) -> T:
+        if key not in self:
+            return usual if usual is not None else self.fail(f"`{key}` is missing: {what}")
+        value = self.values[key]
+        if type(value) is not kind:
+            self.fail(f"{value!r} is not {what}", key)
+        return value  # type: ignore[no-any-return]  # its type was just compared
+
+
+_PART = r"""(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)"""
+_KEYS = rf"{_PART}(?:\s*\.\s*{_PART})*"
+_HEADER = re.compile(rf"\s*\[\[?\s*({_KEYS})\s*\]")
+_ENTRY = re.compile(rf"\s*({_KEYS})\s*=")
+
+
+def line_of(text: str, path: Sequence[str]) -> int:
+    """The line, from 1, where `path` is said, or else the nearest table around it.
+
+    tomllib keeps no positions, so the text is read again, line by line; a key inside an inline
+    table is on its table's line.
+    """
+    best, depth = 1, 0
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            said = table = _parts(header[1])
+        elif entry := _ENTRY.match(line):
+            said = table + _parts(entry[1])
+        else:
+            continue
+        common = min(len(said), len(path))
+        if common > depth and said[:common] == tuple(path[:common]):
+            best, depth = number, common
+    return best
+
+
+def _parts(keys: str) -> tuple[str, ...]:
+    return tuple(part.strip("\"'") for part in re.findall(_PART, keys))

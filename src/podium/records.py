@@ -1,0 +1,92 @@
+"""What travels between the parts of Podium, apart from frames: contenders, scores, answers, policies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Role(StrEnum):
+    """What a contender is on an endpoint for."""
+
+    CHAMPION = "champion"
+    CHALLENGER = "challenger"
+    CANARY = "canary"
+    DECOY = "decoy"
+
+
+DECOY = "decoy"
+"""The model name of the decoy; no model of a project may have it."""
+
+DEFAULT_RULE = "default"
+FORCED_RULE = "forced"
+
+
+class Contender(msgspec.Struct, frozen=True, kw_only=True):
+    """A model version that is live on an endpoint.
+
+    `version` is the first twelve digits of the package's digest, `number` the registry's count.
+    The decoy has neither.
+    """
+
+    model: str
+    version: str = ""
+    number: int = 0
+    role: Role
+
+    @property
+    def name(self) -> str:
+        """`MODEL@VERSION`, the name that commands and headers use."""
+        return f"{self.model}@{self.version}" if self.version else self.model
+
+    def is_named(self, word: str) -> bool:
+        """Whether `MODEL`, `MODEL@NUMBER` or `MODEL@DIGEST-PREFIX` means this contender."""
+        model, at, version = word.partition("@")
+        if model != self.model or not at:
+            return word == self.model
+        return version == str(self.number) or (len(version) >= 4 and self.version.startswith(version))
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint's contenders and schedule: one small document with a revision number.
+
+    `deadline_ms` and the schedule's times are milliseconds from a request's arrival. `schedule` maps
+    a time to the words (roles or model names) whose scores are acceptable from then on, in order
+    of preference. `default` is the answer when nobody is in time; without one there is none.
+    """
+
+    endpoint: str
+    revision: int
+    contenders: tuple[Contender, ...]
+    deadline_ms: float
+    schedule: tuple[tuple[float, tuple[str, ...]], ...]
+    default: dict[str, Any] | None = None
+
+    @property
+    def champion(self) -> Contender:
+        return next(c for c in self.contenders if c.role is Role.CHAMPION)
+
+    @property
+    def scoring(self) -> tuple[Contender, ...]:
+        """The contenders that score: all but the decoy."""
+        return tuple(c for c in self.contenders if c.role is not Role.DECOY)
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What goes back to the client.
+
+    `columns` maps each output to values, a list or an array; this answer's are those in `rows`, as
+    many as the request had. `model` and `version` are empty for a default answer, `ms` is since the
+    request arrived.
+    """
+
+    id: str
+    columns: Mapping[str, Any]
+    rows: slice
+    model: str
+    version: str
+    rule: str
+    ms: float

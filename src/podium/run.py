@@ -1,0 +1,78 @@
+"""What one `podium up` hands to its processes: one small file, read once at their start."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from podium.counters import SUFFIX
+from podium.records import Policy
+from podium.schema import Schema
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gateway lets in."""
+
+    body_bytes: int = 4 * 1024 * 1024
+    body_seconds: float = 10.0
+    header_seconds: float = 10.0
+    in_flight: int = 1024
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a contender's processes run.
+
+    `timeout` (s) is how long a process may go without a sign of life, and how long after its
+    deadline a request's score is still awaited before it counts as an error.
+    """
+
+    replicas: int = 1
+    threads: int = 1
+    timeout: float = 5.0
+    batch_rows: int = 4096
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One endpoint on one machine. Paths are absolute; `stream` is a URL with credentials."""
+
+    policy: Policy
+    inputs: Schema
+    outputs: Schema
+    stream: str
+    archive: str
+    registry: str
+    run_dir: str
+    limits: Limits = Limits()
+    workers: dict[str, WorkerSettings] = {}
+    agreement: float = 0.05
+
+    @property
+    def endpoint(self) -> str:
+        return self.policy.endpoint
+
+    @property
+    def counters(self) -> Path:
+        return Path(self.run_dir) / "counters"
+
+    def board(self, process: str) -> Path:
+        """Where this process, of that name, counts."""
+        return self.counters / f"{process.replace(' ', '-')}-{os.getpid()}{SUFFIX}"
+
+    @property
+    def patience(self) -> float:
+        """Seconds after a request's deadline until a missing score is an error."""
+        return max((w.timeout for w in self.workers.values()), default=WorkerSettings().timeout)
+
+
+def save(run: Run, path: Path) -> None:
+    """Write for the owner's eyes only: it holds the broker's credentials."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(run)))
+
+
+def load(path: Path) -> Run:
+    return msgspec.json.decode(path.read_bytes(), type=Run)

@@ -1,0 +1,1 @@
+"""Message streams: one small seam, and an adapter for each broker."""

@@ -1,0 +1,66 @@
+"""The seam between Podium and a broker.
+
+Six methods. Every adapter passes `tests/contracts/test_streams.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol, TypeAlias
+
+Receive: TypeAlias = Callable[[bytes], Awaitable[None]]
+
+
+class Kept(NamedTuple):
+    """A message as the stream keeps it: its payload, and its position, which only ever grows."""
+
+    position: int
+    payload: bytes
+
+
+class Subscription(Protocol):
+    """Somebody who listens."""
+
+    async def close(self) -> None:
+        """Receive nothing more; messages that are here already are still handled."""
+
+
+class Stream(Protocol):
+    """A connection to a broker for one endpoint's messages. `async with` connects.
+
+    What is published under `input`, `scores.ADDRESS`, `answers`, `decoy` or `outcomes` is kept by
+    the broker until it is trimmed. A message goes at once to those who listen and, if it is kept,
+    to the file, independently. What one connection publishes is kept in that order. What the
+    broker may not have kept, because it went away, is published again when it is back, for
+    readers only: a reader may see a message twice, and drops it by its source and seq.
+    """
+
+    async def publish(self, subject: str, payload: bytes) -> None:
+        """Hand over to the broker; returns when it is on its way, not when it is kept.
+
+        While the broker is away a message to be kept waits for its return, for readers only, and
+        any other raises StreamAway. Raises TooLarge over the broker's limit.
+        """
+
+    async def subscribe(self, subject: str, receive: Receive, group: str = "") -> Subscription:
+        """Call `receive` with each message from now on.
+
+        Of the subscribers that share a `group`, one gets each message. Returns when the broker
+        knows of it.
+        """
+
+    async def read(self, after: int, limit: int, wait: float) -> list[Kept]:
+        """Up to `limit` kept messages past position `after`; waits up to `wait` s for the first.
+
+        Raises StreamAway while the broker cannot be read.
+        """
+
+    async def trim(self, upto: int) -> None:
+        """Forget kept messages up to and including this position."""
+
+    async def flush(self) -> None:
+        """Return when all that was published is out of this process's hands."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there now."""

@@ -1,0 +1,69 @@
+"""The decoy: scores nothing, and archives exactly what a model is sent."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from types import TracebackType
+
+import msgspec
+
+from podium.counters import Board
+from podium.errors import PodiumError
+from podium.protocol.frames import DecoyFrame, Reader, encode
+from podium.records import DECOY
+from podium.streams.base import Stream, Subscription
+
+log = logging.getLogger(__name__)
+
+
+class Decoy:
+    """Listens like any contender, and publishes the bytes that reached it. `async with` joins."""
+
+    def __init__(self, stream: Stream, board: Board) -> None:
+        self._stream = stream
+        self._source = f"decoy-{secrets.token_hex(8)}"
+        self._seq = 0
+        self._work = Reader(_Head)
+        labels = {"model": DECOY, "version": ""}
+        self._seen = board.counter("scored", **labels)
+        self._ready = board.gauge("ready", **labels)
+
+    async def __aenter__(self) -> Decoy:
+        self._subscription: Subscription = await self._stream.subscribe("input", self._keep, group=DECOY)
+        self._ready.set(1)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ready.set(0)
+        await self._subscription.close()
+
+    async def _keep(self, payload: bytes) -> None:
+        try:
+            seen: _Head = self._work.read(payload)
+            frame = DecoyFrame(
+                endpoint=seen.endpoint,
+                revision=seen.revision,
+                source=self._source,
+                seq=self._seq + 1,
+                done=time.time_ns() // 1000,
+                input=payload,
+            )
+            await self._stream.publish("decoy", encode(frame))
+        except PodiumError as error:
+            log.error("decoy: %s", error)
+            return
+        self._seq += 1
+        self._seen.add(len(seen.deadline))
+
+
+class _Head(msgspec.Struct, frozen=True, tag_field="kind", tag="input"):
+    """As much of an input frame as counting needs; the columns are skipped, not decoded."""
+
+    endpoint: str
+    revision: int
+    deadline: list[int]
+    v: int = 1

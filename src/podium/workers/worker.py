@@ -1,0 +1,194 @@
+"""A contender's process: frames in, frames of scores out.
+
+The prediction runs in the event loop's own thread: while it computes, frames gather, and the next
+prediction takes all of them. A model that never returns stops the process's beat, and the
+supervisor replaces the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+import msgspec
+
+from podium.counters import Board
+from podium.errors import BadInput, PodiumError, TooLarge
+from podium.protocol.frames import ProbeFrame, Reader, ScoresFrame, Work, encode, pack
+from podium.records import Contender
+from podium.streams.base import Stream, Subscription
+from podium.workers.scoring import Scored, Scorer, score_frames
+
+log = logging.getLogger(__name__)
+
+_no_ids = msgspec.Raw(msgspec.msgpack.encode([]))
+
+
+class Worker:
+    """Scores an endpoint's frames with one model. `async with` joins the contender's queue group."""
+
+    def __init__(
+        self,
+        contender: Contender,
+        scorer: Scorer,
+        stream: Stream,
+        board: Board,
+        *,
+        batch_rows: int = 4096,
+    ) -> None:
+        self._contender = contender
+        self._scorer = scorer
+        self._stream = stream
+        self._batch_rows = batch_rows
+        self._source = f"worker-{secrets.token_hex(8)}"
+        self._seq = 0
+        self._waiting: list[bytes] = []
+        self._filled = asyncio.Event()
+        self._work = Reader(Work)
+        self._probes = Reader(ProbeFrame)
+        labels = {"model": contender.model, "version": contender.version}
+        self._scored = board.counter("scored", **labels)
+        self._late = board.counter("late", **labels)
+        self._errors = board.counter("errors", **labels)
+        self._queue_ms = board.histogram("queue_ms", **labels)
+        self._compute_ms = board.histogram("compute_ms", **labels)
+        self._ready = board.gauge("ready", **labels)
+
+    async def __aenter__(self) -> Worker:
+        name = self._contender.name
+        self._subscriptions: list[Subscription] = [
+            await self._stream.subscribe("input", self._take, group=name),
+            await self._stream.subscribe(f"probe.{name}", self._on_probe, group=name),
+        ]
+        self._loop = asyncio.create_task(self._score_what_waits(), name=f"worker {name}")
+        self._ready.set(1)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take nothing new, score what is here, go."""
+        self._ready.set(0)
+        for subscription in self._subscriptions:
+            await subscription.close()
+        while self._waiting and not self._loop.done():
+            await asyncio.sleep(0.01)
+        self._loop.cancel()
+        await asyncio.gather(self._loop, return_exceptions=True)
+
+    async def _take(self, payload: bytes) -> None:
+        self._waiting.append(payload)
+        self._filled.set()
+
+    async def _score_what_waits(self) -> None:
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            while self._waiting:
+                frames = self._next_batch()
+                try:
+                    if frames:
+                        await self._score(frames)
+                except Exception:  # whatever it was: a worker that takes frames must go on scoring
+                    log.exception("%d frames have no scores", len(frames))
+                await asyncio.sleep(0)  # let frames that arrived meanwhile join the next batch
+
+    def _next_batch(self) -> list[Work]:
+        """The frames that still matter, up to the batch's rows; at least one if there is one."""
+        frames: list[Work] = []
+        rows = 0
+        now = time.time_ns() // 1000
+        while self._waiting and (not frames or rows < self._batch_rows):
+            try:
+                frame: Work = self._work.read(self._waiting.pop(0))
+            except BadInput as error:
+                log.error("input: %s", error)
+                continue
+            if frame.expires > now:  # else the gateway has recorded an error in our name
+                frames.append(frame)
+                rows += len(frame.deadline) if frame.rows is None else sum(frame.rows)
+        return frames
+
+    async def _score(self, frames: Sequence[Work]) -> None:
+        started, clock = time.time_ns() // 1000, time.perf_counter()
+        found = score_frames(self._scorer, frames, [len(frame.deadline) for frame in frames])
+        compute_ms = (time.perf_counter() - clock) * 1000
+        for frame, scored in zip(frames, found, strict=True):
+            await self._send(frame, scored, (started - frame.sent) / 1000, compute_ms)
+
+    async def _send(self, work: Work, scored: Scored, queue_ms: float, compute_ms: float) -> None:
+        done = time.time_ns() // 1000
+        if done > work.expires:
+            return
+        late = [index for index, deadline in enumerate(work.deadline) if done > deadline]
+        frame = self._frame(work, scored, done=done, queue_ms=queue_ms, compute_ms=compute_ms, late=late)
+        try:
+            await self._stream.publish(work.reply, encode(frame))
+        except TooLarge as error:
+            scored = Scored(error=f"the scores are too large: {error}")
+            frame = self._frame(work, scored, done=done, queue_ms=queue_ms, compute_ms=compute_ms, late=late)
+            await self._stream.publish(work.reply, encode(frame))
+        self._seq = frame.seq  # only what went out is numbered: readers count without holes
+        self._count(frame, requests=len(work.deadline))
+
+    def _frame(
+        self, work: Work, scored: Scored, *, done: int, queue_ms: float, compute_ms: float, late: list[int]
+    ) -> ScoresFrame:
+        return ScoresFrame(
+            endpoint=work.endpoint,
+            revision=work.revision,
+            source=self._source,
+            seq=self._seq + 1,
+            origin=work.source,
+            frame=work.seq,
+            model=self._contender.model,
+            version=self._contender.version,
+            role=self._contender.role.value,
+            ids=work.ids,
+            rows=work.rows,
+            error=scored.error,
+            errors=scored.errors or None,
+            late=late or None,
+            done=done,
+            queue_ms=queue_ms,
+            compute_ms=compute_ms,
+            columns=pack(scored.columns),
+        )
+
+    def _count(self, frame: ScoresFrame, *, requests: int) -> None:
+        errors = requests if frame.error is not None else len(frame.errors or ())
+        self._scored.add(requests - errors)
+        self._errors.add(errors)
+        self._late.add(len(frame.late or ()))
+        self._queue_ms.add(frame.queue_ms, requests)
+        self._compute_ms.add(frame.compute_ms, requests)
+
+    async def _on_probe(self, payload: bytes) -> None:
+        """Answer that this contender is there; its samples were checked when it was loaded."""
+        try:
+            probe: ProbeFrame = self._probes.read(payload)
+            await self._stream.publish(probe.reply, encode(self._probe_reply(probe)))
+        except PodiumError as error:
+            log.error("probe: %s", error)
+
+    def _probe_reply(self, probe: ProbeFrame) -> ScoresFrame:
+        return ScoresFrame(
+            endpoint=probe.endpoint,
+            revision=probe.revision,
+            source=self._source,
+            seq=0,
+            origin=probe.source,
+            frame=probe.seq,
+            model=self._contender.model,
+            version=self._contender.version,
+            role=self._contender.role.value,
+            ids=_no_ids,
+            done=time.time_ns() // 1000,
+            queue_ms=0.0,
+            compute_ms=0.0,
+            columns={},
+        )

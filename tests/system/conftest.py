@@ -1,0 +1,50 @@
+"""A trained project for each test, and nodes that leave no process behind."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.system.running import Node, podium
+
+Up = Callable[..., Node]
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `podium new` and `podium train` make; trained once, also where several processes test."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / "template" / "diabetes"
+    with (shared / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            folder.parent.mkdir()
+            podium(folder.parent, "new", "diabetes")
+            podium(folder, "train")
+    return folder
+
+
+@pytest.fixture
+def project(template: Path, tmp_path: Path) -> Path:
+    """A copy of the trained project, to do anything with."""
+    return shutil.copytree(template, tmp_path / "diabetes", symlinks=True)
+
+
+@pytest.fixture
+def up() -> Iterator[Up]:
+    """`up(project, "--gateways", "2")`: a node that is ready; it ends with the test."""
+    nodes: list[Node] = []
+
+    def start(folder: Path, *options: str, env: dict[str, str] | None = None) -> Node:
+        node = Node(folder, *options, env=env)
+        nodes.append(node)
+        return node.start()
+
+    yield start
+    for node in nodes:
+        node.end()

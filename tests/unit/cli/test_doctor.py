@@ -1,0 +1,46 @@
+"""What stands in the way is found, with how to mend it."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from podium.cli.doctor import Finding, Level, examine
+from podium.node.broker import OVERRIDE
+
+
+def found(folder: Path, check: str, port: int = 0) -> Finding:
+    return next(finding for finding in examine(folder, port) if finding.check == check)
+
+
+def test_a_machine_that_works_is_ok(tmp_path: Path) -> None:
+    findings = {finding.check: finding for finding in examine(tmp_path, 0)}
+    for check in ("python", "podium and what it needs", "broker", "port"):
+        assert findings[check].level is Level.OK, findings[check]
+
+
+def test_a_folder_without_a_project_is_only_worth_a_warning(tmp_path: Path) -> None:
+    assert found(tmp_path, "project").level is Level.WARN
+
+
+def test_a_project_that_cannot_be_read_names_the_line(tmp_path: Path) -> None:
+    (tmp_path / "podium.toml").write_text("[endpoint]\nnmae = 'x'\n")
+    project = found(tmp_path, "project")
+    assert project.level is Level.FAIL
+    assert "podium.toml:2" in project.found
+
+
+def test_a_taken_port_is_found(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = found(tmp_path, "port", taken.getsockname()[1])
+    assert port.level is Level.FAIL
+    assert "--port" in port.mend
+
+
+def test_a_broker_that_does_not_start_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(OVERRIDE, "/bin/false")
+    broker = found(tmp_path, "broker")
+    assert broker.level is Level.FAIL
+    assert OVERRIDE in broker.mend

@@ -1,0 +1,156 @@
+"""What the counts and the supervisor's state become."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from podium import run as runs
+from podium.cli.status import of, plain, read, status
+from podium.counters import Board, Counts, merged
+from podium.errors import NotFound, NotRunning
+from podium.node.state import RUN, Lock, NodeState, ProcessReport, ProcessState, write_state
+from podium.records import Contender, Policy, Role
+from podium.run import Run
+from podium.schema import Schema
+
+LINEAR = Contender(model="linear", version="9f2c1ab04d5e", number=1, role=Role.CHAMPION)
+FOREST = Contender(model="forest", version="77aa1ab04d5e", number=2, role=Role.CHALLENGER)
+DECOY = Contender(model="decoy", role=Role.DECOY)
+
+
+def a_run(run_dir: Path) -> Run:
+    policy = Policy(
+        endpoint="diabetes",
+        revision=3,
+        contenders=(LINEAR, FOREST, DECOY),
+        deadline_ms=100,
+        schedule=((0.0, ("champion",)),),
+    )
+    return Run(
+        policy=policy,
+        inputs=Schema(()),
+        outputs=Schema(()),
+        stream="nats://x",
+        archive="a",
+        registry="r",
+        run_dir=str(run_dir),
+    )
+
+
+def process(name: str, state: ProcessState = ProcessState.RUNNING) -> ProcessReport:
+    return ProcessReport(name=name, pid=7, state=state, restarts=0, rss_mb=60, reason="killed by SIGKILL")
+
+
+def a_state(*processes: ProcessReport, ready: bool = True) -> NodeState:
+    return NodeState(
+        endpoint="diabetes",
+        url="http://127.0.0.1:8080",
+        pid=os.getpid(),
+        started=1.0,
+        written=2.0,
+        ready=ready,
+        processes=processes,
+    )
+
+
+ALL = (process("worker linear 1"), process("worker forest 1"), process("worker decoy 1"))
+
+
+def counted(run: Run) -> Counts:
+    with Board(run.board("gateway 1")) as board:
+        linear = {"model": "linear", "version": LINEAR.version}
+        forest = {"model": "forest", "version": FOREST.version}
+        for name in ("received", "answered"):
+            board.counter(name).add(1000)
+        board.counter("answered_by", **linear).add(998)
+        board.counter("scored", **linear).add(1000)
+        board.counter("compared", **forest).add(200)
+        board.counter("agreed", **forest).add(150)
+        board.histogram("score_ms", **linear).add(1.0, 1000)
+        board.gauge("archived").set(990)
+    return merged(run.counters)
+
+
+def test_counts_are_those_of_each_contender(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    found = of(run, a_state(*ALL), counted(run))
+    assert (found.received, found.answered, found.archived) == (1000, 1000, 990)
+    linear, forest, decoy = found.contenders
+    assert (linear.scored, linear.answered, linear.disagreement) == (1000, 998, None)
+    assert linear.p50_ms == pytest.approx(1.0, rel=0.05)
+    assert (forest.disagreement, forest.p50_ms) == (0.25, None)
+    assert (decoy.version, decoy.number) == (None, None)
+    assert found.ready
+
+
+def test_the_json_has_the_documented_names(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    found = msgspec.to_builtins(of(run, a_state(*ALL), counted(run)))
+    documented = "endpoint ready revision received answered defaulted archived contenders processes"
+    assert set(documented.split()) <= set(found)
+    documented = "model version number role share state scored late errors answered p50_ms p99_ms"
+    assert set(documented.split()) <= set(found["contenders"][0])
+    assert {"name", "pid", "state", "restarts", "rss_mb"} <= set(found["processes"][0])
+
+
+def test_a_contender_is_ready_while_one_of_its_processes_is(tmp_path: Path) -> None:
+    other = process("worker linear 2", ProcessState.BACKING_OFF)
+    found = of(a_run(tmp_path), a_state(*ALL, other), {})
+    assert found.contenders[0].state == "ready"
+
+
+def test_a_contender_that_keeps_crashing_is_shown_with_what_to_do(tmp_path: Path) -> None:
+    crashing = process("worker forest 1", ProcessState.CRASH_LOOPING)
+    found = of(a_run(tmp_path), a_state(ALL[0], crashing, ALL[2]), {})
+    assert not found.ready
+    assert found.contenders[1].state == "crash-looping"
+    text = "\n".join(plain(found))
+    assert "not ready" in text
+    assert "worker-forest-1.log" in text
+    assert "podium train forest" in text
+
+
+def test_archiving_that_fails_is_said_loudly(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    with Board(run.board("archiver")) as board:
+        board.gauge("archive_failing").set(1)
+    assert "ARCHIVING FAILS" in "\n".join(plain(of(run, a_state(*ALL), merged(run.counters))))
+
+
+def test_a_stream_that_keeps_nothing_is_said_loudly(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    with Board(run.board("gateway 1")) as board:
+        board.gauge("overdue").set(7)
+    assert "THE STREAM KEEPS NOTHING" in "\n".join(plain(of(run, a_state(*ALL), merged(run.counters))))
+
+
+def test_nothing_that_runs_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(NotRunning, match="podium up"):
+        read(tmp_path)
+
+
+def test_an_unknown_endpoint_is_refused_with_the_one_there_is(tmp_path: Path) -> None:
+    run_dir = tmp_path / ".podium" / "run"
+    run = a_run(run_dir)
+    runs.save(run, run_dir / RUN)
+    write_state(a_state(*ALL), run_dir)
+    with Lock(run_dir):
+        assert read(tmp_path, "diabetes").revision == 3
+        with pytest.raises(NotFound, match=r"did you mean 'diabetes'.*there is diabetes"):
+            read(tmp_path, "diabtes")
+
+
+def test_the_command_prints_one_json_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "podium.toml").touch()
+    run_dir = tmp_path / ".podium" / "run"
+    runs.save(a_run(run_dir), run_dir / RUN)
+    write_state(a_state(*ALL), run_dir)
+    monkeypatch.chdir(tmp_path)
+    with Lock(run_dir):
+        result = CliRunner().invoke(status, ["--json"])
+    assert msgspec.json.decode(result.stdout)["endpoint"] == "diabetes"

@@ -1,0 +1,79 @@
+"""Which versions may answer an endpoint together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from podium import project
+from podium.errors import ProjectError, SchemaMismatch
+from podium.node.contenders import Candidate, checked
+from podium.project import Project
+from podium.records import Contender, Role
+from podium.schema import Field, Kind, Schema
+
+TEXT = """\
+[endpoint]
+name = "diabetes"
+default = {{ {default} }}
+
+[models.linear]
+module = "linear.py"
+role = "champion"
+
+[models.forest]
+module = "forest.py"
+role = "challenger"
+{more}
+"""
+
+
+def loaded(folder: Path, *, default: str = "progression = 152.13", more: str = "") -> Project:
+    for name in ("linear", "forest"):
+        (folder / f"{name}.py").touch()
+    (folder / "podium.toml").write_text(TEXT.format(default=default, more=more))
+    return project.load(folder)
+
+
+def floats(*names: str) -> Schema:
+    return Schema(tuple(Field(name=name, type=Kind.FLOAT) for name in names))
+
+
+def candidate(model: str, role: Role, inputs: Schema) -> Candidate:
+    contender = Contender(model=model, version="9f2c1ab04d5e", number=1, role=role)
+    return Candidate(contender=contender, inputs=inputs, outputs=floats("progression"))
+
+
+def pair(champion: Schema, challenger: Schema) -> list[Candidate]:
+    return [candidate("linear", Role.CHAMPION, champion), candidate("forest", Role.CHALLENGER, challenger)]
+
+
+def test_the_endpoint_has_the_champions_schema(tmp_path: Path) -> None:
+    policy, inputs, outputs = checked(loaded(tmp_path), pair(floats("bmi", "bp"), floats("bmi")))
+    assert inputs == floats("bmi", "bp")
+    assert outputs == floats("progression")
+    assert [c.model for c in policy.contenders] == ["linear", "forest"]
+    assert policy.revision == 1
+
+
+def test_the_decoy_joins_where_it_is_enabled(tmp_path: Path) -> None:
+    found = loaded(tmp_path, more="[decoy]\nenabled = true")
+    policy, _, _ = checked(found, pair(floats("bmi"), floats("bmi")))
+    assert policy.contenders[-1] == Contender(model="decoy", role=Role.DECOY)
+
+
+def test_a_contender_that_needs_more_is_refused_with_both_schemas(tmp_path: Path) -> None:
+    with pytest.raises(SchemaMismatch, match=r"forest@9f2c1ab04d5e.*'bp'.*\{bmi: float\}.*\{bmi: float, bp"):
+        checked(loaded(tmp_path), pair(floats("bmi"), floats("bmi", "bp")))
+
+
+def test_a_champion_that_does_not_fit_what_is_declared_is_refused(tmp_path: Path) -> None:
+    found = loaded(tmp_path, more='[endpoint.inputs]\nage = "float"')
+    with pytest.raises(SchemaMismatch, match="linear@"):
+        checked(found, pair(floats("bmi"), floats("bmi")))
+
+
+def test_a_default_answer_of_another_output_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="did you mean 'progression'"):
+        checked(loaded(tmp_path, default="progresion = 1.0"), pair(floats("bmi"), floats("bmi")))

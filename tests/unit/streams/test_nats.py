@@ -1,0 +1,61 @@
+"""What the NATS adapter tells beyond the seam that all adapters share."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from podium.node.broker import Broker
+from podium.node.process import start
+from podium.streams.nats import NatsStream
+
+PATIENCE = 20.0
+
+
+class Server:
+    """A real broker that can be made to hang."""
+
+    def __init__(self, broker: Broker, log: Path) -> None:
+        spec = broker.spec()
+        self.url = broker.url
+        self._process = start(spec, log)
+
+    def send(self, signum: int) -> None:
+        self._process.send_signal(signum)
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait(PATIENCE)
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    found = Server(Broker.choose(run_dir=tmp_path, store=tmp_path / "stream"), tmp_path / "log")
+    yield found
+    found.end()
+
+
+async def test_messages_that_the_broker_does_not_confirm_are_overdue_until_it_does(server: Server) -> None:
+    overdue: list[int] = []
+    async with NatsStream(server.url, "diabetes", overdue=overdue.append) as stream:
+        await stream.publish("input", b"one")
+        async with asyncio.timeout(PATIENCE):
+            while not await stream.read(0, 10, 0.1):
+                pass
+        assert not any(overdue)
+        server.send(signal.SIGSTOP)
+        for payload in (b"two", b"three"):
+            await asyncio.sleep(0.06)  # longer than it takes to ask for the next confirmation
+            await stream.publish("input", payload)
+        async with asyncio.timeout(PATIENCE):
+            while not overdue[-1]:
+                await asyncio.sleep(0.01)
+        assert overdue[-1] == 2
+        server.send(signal.SIGCONT)
+        async with asyncio.timeout(PATIENCE):
+            while overdue[-1]:
+                await asyncio.sleep(0.01)

@@ -1,0 +1,219 @@
+"""`podium.toml`: what is read, and what each mistake says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podium import project
+from podium.errors import ProjectError
+from podium.records import Role
+from podium.schema import Kind
+
+WHOLE = """\
+[endpoint]
+name = "diabetes"
+deadline = "100ms"
+default = { progression = 152.13 }        # the answer when nobody is in time
+
+[models.linear]
+module = "models/linear.py"
+role = "champion"
+
+[models.forest]
+module = "models/forest.py"
+role = "challenger"
+version = 3
+replicas = 2
+timeout = "10s"
+
+[schedule]
+"0ms"  = ["champion"]
+"60ms" = ["champion", "challenger", "canary"]
+
+[decoy]
+enabled = true
+"""
+SHORT = """\
+[endpoint]
+name = "diabetes"
+
+[models.linear]
+module = "models/linear.py"
+role = "champion"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "models").mkdir()
+    for name in ("linear", "forest"):
+        (tmp_path / "models" / f"{name}.py").touch()
+    return tmp_path
+
+
+def load(folder: Path, text: str) -> project.Project:
+    (folder / "podium.toml").write_text(text)
+    return project.load(folder)
+
+
+def mistake(folder: Path, text: str) -> str:
+    with pytest.raises(ProjectError) as caught:
+        load(folder, text)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_whole_project_is_read(folder: Path) -> None:
+    found = load(folder, WHOLE)
+    assert found.name == "diabetes"
+    assert found.endpoint.deadline_ms == 100
+    assert found.endpoint.default == {"progression": 152.13}
+    assert found.champion.name == "linear"
+    forest = found.models["forest"]
+    assert (forest.role, forest.version, forest.worker.replicas) == (Role.CHALLENGER, "3", 2)
+    assert forest.worker.timeout == 10
+    assert forest.module == folder / "models" / "forest.py"
+    assert found.schedule == ((0, ("champion",)), (60, ("champion", "challenger", "canary")))
+    assert found.decoy
+    assert found.archive.location == str(folder / ".podium" / "archive")
+
+
+def test_what_is_left_out_has_its_documented_value(folder: Path) -> None:
+    found = load(folder, SHORT)
+    assert found.endpoint.deadline_ms == 100
+    assert found.endpoint.default is None
+    assert found.schedule == ((0, ("champion",)), (60, ("champion", "challenger", "canary")))
+    assert not found.decoy
+    assert found.archive.sync == "interval"
+
+
+def test_the_default_schedule_lets_others_in_before_a_short_deadline(folder: Path) -> None:
+    found = load(folder, SHORT.replace('"diabetes"', '"diabetes"\ndeadline = "20ms"'))
+    assert found.schedule[1][0] == 12
+
+
+def test_a_declared_schema_is_read(folder: Path) -> None:
+    declared = """
+[endpoint.inputs]
+bmi = "float"
+img = { type = "float", shape = [28, "?"] }
+bp = { type = "float", optional = true, default = 0.0 }
+age = { type = "float", missing = true }
+[endpoint.outputs]
+progression = "float"
+"""
+    found = load(folder, SHORT + declared).endpoint
+    assert found.inputs is not None
+    assert str(found.inputs) == "{bmi: float, img: float[28][?], bp: float (optional), age: float}"
+    assert found.inputs["bp"].default == 0.0
+    assert found.inputs["age"].missing
+    assert found.outputs is not None
+    assert found.outputs["progression"].type is Kind.FLOAT
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "said"),
+    [
+        ('deadline = "100ms"', 'dedline = "100ms"', 3, "did you mean 'deadline'?"),
+        ('deadline = "100ms"', 'deadline = "fast"', 3, "'fast' is no duration"),
+        ('deadline = "100ms"', 'deadline = "0ms"', 3, "longer than 0ms"),
+        ('deadline = "100ms"', "deadline = 100", 3, '"100ms"'),
+        ('name = "diabetes"', 'name = "dia.betes"', 2, "cannot be an endpoint's name"),
+        ('name = "diabetes"', "", 1, "`name` is missing"),
+        ("default = {", "default = 3 # {", 4, "3 is not a table"),
+        ("[models.linear]", "[models.decoy]", 6, "taken by the decoy"),
+        ("[models.linear]", '[models."li near"]', 6, "cannot be a model's name"),
+        ('role = "champion"', 'role = "champoin"', 8, "did you mean 'champion'?"),
+        ('role = "champion"', 'role = "canary"', 6, "no model is the champion"),
+        ('role = "challenger"', 'role = "champion"', 12, "both champion"),
+        ('role = "challenger"', "", 10, "`role` is missing"),
+        ('"models/forest.py"', '"models/forst.py"', 11, "did you mean 'models/forest.py'?"),
+        ("replicas = 2", "replicas = 0", 14, "not at least 1"),
+        ("replicas = 2", "replicas = true", 14, "not a whole number"),
+        ("replicas = 2", 'command = ["octave"]', 14, "later release"),
+        ("version = 3", "version = 1.5", 13, "registry's number"),
+        ('"0ms"  = ["champion"]', '"0ms"  = ["chalenger"]', 18, "did you mean 'challenger'?"),
+        ('"0ms"  = ["champion"]', '"0ms"  = "champion"', 18, "not a list"),
+        ('"0ms"  = ["champion"]', '"0ms"  = []', 18, "names nobody"),
+        ('"60ms" =', '"soon" =', 19, "no time"),
+        ('"60ms" =', '"100ms" =', 19, "not before the deadline"),
+        ('"60ms" =', '"0s" =', 19, "there twice"),
+        ("enabled = true", "enabled = 1", 22, "not true or false"),
+        ("[decoy]", "[decoi]", 21, "did you mean 'decoy'?"),
+        ("enabled = true", "enabled = true\nenabled = true", 23, "not TOML"),
+    ],
+)
+def test_a_mistake_names_its_line_and_what_would_be_right(
+    folder: Path, before: str, after: str, line: int, said: str
+) -> None:
+    assert before in WHOLE
+    message = mistake(folder, WHOLE.replace(before, after, 1))
+    assert message.startswith(f"podium.toml:{line}: ")
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ('bmi = "flaot"', "did you mean 'float'?"),
+        ('bmi = { type = "float", shape = [0.5] }', "0.5 is no size"),
+        ('bmi = { type = "float", optional = true }', "say what models get"),
+        ('bmi = { type = "float", default = 1.0 }', "optional = true"),
+        ('bmi = { type = "float", optional = true, default = "x" }', "not a float"),
+        ('bmi = { type = "string", missing = true }', "`missing` is for float"),
+        ('bmi = { type = "float", shpae = [2] }', "did you mean 'shape'?"),
+        ('"a`b" = "float"', "cannot be a field's name"),
+    ],
+)
+def test_a_mistake_in_a_declared_field_is_found(folder: Path, field: str, said: str) -> None:
+    message = mistake(folder, f"{SHORT}\n[endpoint.inputs]\n{field}\n")
+    assert message.startswith("podium.toml:9: ")
+    assert said in message
+
+
+def test_a_schedule_of_roles_that_nobody_has_is_refused(folder: Path) -> None:
+    message = mistake(folder, SHORT + '[schedule]\n"0ms" = ["canary"]\n')
+    assert message.startswith("podium.toml:7: schedule: names nobody")
+
+
+def test_a_project_is_found_from_a_folder_inside_it(folder: Path) -> None:
+    load(folder, SHORT)
+    assert project.find(folder / "models") == folder
+
+
+def test_a_missing_project_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="podium new"):
+        project.find(tmp_path)
+    with pytest.raises(ProjectError, match="podium new"):
+        project.load(tmp_path)
+
+
+def test_a_file_that_is_not_text_is_refused_in_one_line(folder: Path) -> None:
+    (folder / "podium.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ProjectError, match="not UTF-8"):
+        project.load(folder)
+
+
+@given(st.floats(0, 1e6), st.sampled_from(["ms", "s", "m"]))
+def test_a_duration_is_read_as_it_is_written(number: float, unit: str) -> None:
+    scale = {"ms": 1, "s": 1000, "m": 60_000}[unit]
+    assert project.parse_duration(f"{number:.3f}{unit}") == pytest.approx(round(number, 3) * scale)
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_a_duration_or_none(text: str) -> None:
+    found = project.parse_duration(text)
+    assert found is None or found >= 0
+
+
+@given(st.lists(st.sampled_from(["a", "b-c", "d_e"]), min_size=1, max_size=3), st.integers(0, 5))
+def test_a_key_is_found_on_its_line(path: list[str], blank: int) -> None:
+    *table, key = path
+    header = f"[{'.'.join(table)}]\n" if table else ""
+    text = "# nothing\n" * blank + header + f"{key} = 1\n"
+    assert project.line_of(text, path) == blank + bool(table) + 1
