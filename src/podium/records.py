@@ -29,13 +29,15 @@ class Contender(msgspec.Struct, frozen=True, kw_only=True):
     """A model version that is live on an endpoint.
 
     `version` is the first twelve digits of the package's digest, `number` the registry's count.
-    The decoy has neither.
+    The decoy has neither. `share` is the part of the traffic (0 to 1) for which a challenger's answer
+    is preferred to the champion's.
     """
 
     model: str
     version: str = ""
     number: int = 0
     role: Role
+    share: float | None = None
 
     @property
     def name(self) -> str:
@@ -50,12 +52,45 @@ class Contender(msgspec.Struct, frozen=True, kw_only=True):
         return version == str(self.number) or (len(version) >= 4 and self.version.startswith(version))
 
 
+class Gates(msgspec.Struct, frozen=True, kw_only=True):
+    """What must hold before a contender is promoted; what is None is not asked.
+
+    `requests` is how many requests both must have scored; `error` and `segment` how much larger than
+    the champion's its error may be, overall and in any segment of an input (0.01 is one percent), at
+    this `confidence`; `p99_ms` bounds its latency.
+    """
+
+    requests: int = 0
+    error: float | None = None
+    segment: float | None = None
+    p99_ms: float | None = None
+    confidence: float = 0.95
+
+
+class Guards(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes an endpoint roll back by itself; what is None is not watched.
+
+    Each bound is a part (0 to 1) of the last `window_s` seconds' requests, of which there must be
+    `requests` at least: the champion's scores that are errors, or late, answers that are the default,
+    rows in which the champion's score is not the canary's.
+    """
+
+    errors: float | None = None
+    late: float | None = None
+    defaults: float | None = None
+    disagreement: float | None = None
+    window_s: float = 60.0
+    requests: int = 100
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint's contenders and schedule: one small document with a revision number.
 
     `deadline_ms` and the schedule's times are milliseconds from a request's arrival. `schedule` maps
     a time to the words (roles or model names) whose scores are acceptable from then on, in order
     of preference. `default` is the answer when nobody is in time; without one there is none.
+    `author`, `reason` and `changed` (µs since the epoch) say who made this revision, why and when;
+    `restores` is the older revision that a rollback brought back.
     """
 
     endpoint: str
@@ -64,6 +99,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     deadline_ms: float
     schedule: tuple[tuple[float, tuple[str, ...]], ...]
     default: dict[str, Any] | None = None
+    gates: Gates = Gates()
+    guards: Guards = Guards()
+    author: str = ""
+    reason: str = ""
+    changed: int = 0
+    restores: int | None = None
 
     @property
     def champion(self) -> Contender:
