@@ -201,8 +201,9 @@ class HttpGateway:
         """Raises NotReady until every contender has answered a probe."""
         if reason := self._predictor.why_not_ready():
             raise NotReady(reason)
-        if silent := self._probes.silent:
-            raise NotReady(f"no answer yet from {', '.join(contender.name for contender in silent)}")
+        here = {contender.name for contender in self._predictor.policy.scoring}
+        if silent := [c.name for c in self._probes.silent if c.name in here]:
+            raise NotReady(f"no answer yet from {', '.join(silent)}")
 
     async def _metadata(self, scope: Scope, protocol: Protocol, began: float, version: str) -> Reply:
         if version:
