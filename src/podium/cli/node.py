@@ -28,6 +28,7 @@ from podium import run as runs
 from podium.cli.control import STAND_BY, author, lineup
 from podium.counters import Counts, merged, total
 from podium.errors import AlreadyRunning, NodeError, NotRunning
+from podium.jobs import TRAIN, Jobs
 from podium.node.broker import Broker
 from podium.node.contenders import (
     Contract,
@@ -45,6 +46,7 @@ from podium.node.staffing import Staffing
 from podium.node.starting import Start, newer, starting
 from podium.node.state import RUN, Lock, NodeState, ProcessState, holder, read_state
 from podium.node.supervisor import Supervisor
+from podium.node.trainer import Trainer
 from podium.project import Project
 from podium.records import Contender, Policy
 from podium.registry.folder import FolderRegistry
@@ -142,10 +144,14 @@ async def _serve(
             runs.save(run, settings)
             click.echo(f"{run.endpoint}: {lineup(run.policy)}")
             supervisor.add(specs_of(run, settings, gateways=gateways, fd=listening.fileno()))
-            async with Staffing(run, settings, supervisor) as staffing:
+            async with (
+                Staffing(run, settings, supervisor) as staffing,
+                Trainer(Jobs(project.run_dir), project.folder) as trainer,
+            ):
                 supervisor.whole = True
                 await store.follow(partial(_follow, run, settings, staffing))
                 await stream.subscribe(STAND_BY, partial(_stand_by, staffing))
+                await stream.subscribe(TRAIN, trainer.ask)
                 if await _wait(supervisor, stop, lambda: supervisor.ready):
                     click.echo(_ready_words(run, url_of(listening), time.monotonic() - began))
                 await stop.wait()
