@@ -1,0 +1,151 @@
+"""What a comparison of two contenders found: the records that `podium compare --json` prints and gates judge.
+
+`a` is the one compared with (as a rule the champion), `b` the one in question. Differences are b - a. Times
+are µs since the epoch, latencies ms. What needs outcomes is None, or empty, where there are none.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from podium.trials.agreement import Agreement
+from podium.trials.drift import ColumnDrift
+from podium.trials.errors import ClassErrors, Loss, NumberErrors
+from podium.trials.quantiles import Point, Quantiles
+from podium.trials.sequential import CONFIDENCE, Interval, PairMoments
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True):
+    """From a frame's sending to its scoring, the prediction, and both together."""
+
+    queue: Quantiles
+    compute: Quantiles
+    total: Quantiles
+
+
+class Side(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the two, with its requests of the period: scored in time, scored late, failed."""
+
+    model: str
+    version: str
+    number: int = 0
+    role: str = ""
+    replayed: bool = False
+    scored: int
+    late: int
+    errors: int
+    latency: Latency
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}@{self.version}"
+
+
+class PairedLoss(msgspec.Struct, frozen=True, kw_only=True):
+    """The mean loss of either on the same rows, and the difference with its confidence sequence.
+
+    `relative` is b / a - 1, None where a is never wrong. `interval` is of the difference, None while there
+    are too few rows. `verdict` says what that shows of b.
+    """
+
+    loss: Loss
+    pair: PairMoments
+    difference: float
+    relative: float | None
+    confidence: float
+    interval: Interval | None
+    verdict: Literal["better", "worse", "undecided"]
+
+
+class ErrorComparison(msgspec.Struct, frozen=True, kw_only=True):
+    """An output against its outcomes, on the rows that both have scored.
+
+    `judged` is the loss that gates look at: ABSOLUTE of numbers, WRONG of classes; `others` are shown.
+    """
+
+    outcomes: int
+    a: NumberErrors | ClassErrors
+    b: NumberErrors | ClassErrors
+    judged: PairedLoss
+    others: tuple[PairedLoss, ...] = ()
+
+
+class OutputComparison(msgspec.Struct, frozen=True, kw_only=True):
+    """One output: how often both say the same, how it is distributed (numbers only), how wrong it is."""
+
+    name: str
+    agreement: Agreement
+    a: Quantiles | None = None
+    b: Quantiles | None = None
+    points: tuple[Point, ...] = ()
+    errors: ErrorComparison | None = None
+
+
+class Disagreement(msgspec.Struct, frozen=True, kw_only=True):
+    """A row on which the two differ much. `distance` is |a - b| of a number, None of a class."""
+
+    id: str
+    row: int
+    output: str
+    inputs: dict[str, Any]
+    a: Any
+    b: Any
+    distance: float | None = None
+    outcome: Any = None
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows with an outcome in which `input` is as `values` says in words."""
+
+    input: str
+    values: str
+    output: str
+    judged: PairedLoss
+
+    @property
+    def outcomes(self) -> int:
+        return self.judged.pair.count
+
+
+class CanaryDrift(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the inputs moved: what the canary, always the same model, said then and now.
+
+    `reference` says in words what "then" is. `inputs` are drifts of the inputs themselves.
+    """
+
+    model: str
+    version: str
+    reference: str
+    scores: tuple[ColumnDrift, ...]
+    inputs: tuple[ColumnDrift, ...] = ()
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """Two contenders over one period. `common` is the requests that both have scored, `rows` their rows."""
+
+    endpoint: str
+    since: int
+    until: int
+    a: Side
+    b: Side
+    common: int
+    rows: int
+    agreement: Agreement
+    outputs: tuple[OutputComparison, ...]
+    worst: tuple[Disagreement, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    canary: CanaryDrift | None = None
+
+
+def paired(loss: Loss, pair: PairMoments, confidence: float = CONFIDENCE) -> PairedLoss:
+    """What these moments show: exactly where the loss is 0 or 1, else by the central limit theorem."""
+    raise NotImplementedError
+
+
+def difference_interval(
+    loss: Loss, pair: PairMoments, confidence: float = CONFIDENCE, *, k: float = 1.0
+) -> Interval | None:
+    """The confidence sequence of the mean of `b - k * a`; None while there are too few rows."""
+    raise NotImplementedError
