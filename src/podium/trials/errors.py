@@ -12,7 +12,7 @@ BINS = 10
 """Of calibration: equal widths from 0 to 1."""
 
 LEAST_PROBABILITY = float(np.finfo(float).eps)
-"""What a class that was called impossible counts as in a log, as in scikit-learn: its loss is 36, not infinite."""
+"""What a class that was called impossible counts as in a log, as in scikit-learn: a loss of 36."""
 
 
 class Loss(StrEnum):
