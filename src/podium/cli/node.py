@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from podium.node.contenders import (
     contract_of,
     policy_of,
 )
+from podium.node.guarding import Guarding
 from podium.node.keeper import Keeper
 from podium.node.listening import listen, url_of
 from podium.node.plan import run_of, specs_of
@@ -146,10 +147,11 @@ async def _serve(
             supervisor.add(specs_of(run, settings, gateways=gateways, fd=listening.fileno()))
             async with (
                 Staffing(run, settings, supervisor) as staffing,
+                Guarding(run.policy, run.counters, store) as guarding,
                 Trainer(Jobs(project.run_dir), project.folder) as trainer,
             ):
                 supervisor.whole = True
-                await store.follow(partial(_follow, run, settings, staffing))
+                await store.follow(partial(_follow, run, settings, [staffing.follow, guarding.follow]))
                 await stream.subscribe(STAND_BY, partial(_stand_by, staffing))
                 await stream.subscribe(TRAIN, trainer.ask)
                 if await _wait(supervisor, stop, lambda: supervisor.ready):
@@ -197,9 +199,10 @@ def _drift_words(endpoint: str, start: Start) -> str:
     )
 
 
-def _follow(run: Run, settings: Path, staffing: Staffing, policy: Policy) -> None:
-    """Told of a revision: the processes that it needs, and what those that start from now on are told."""
-    staffing.follow(policy)
+def _follow(run: Run, settings: Path, followers: Sequence[Callable[[Policy], None]], policy: Policy) -> None:
+    """Told of a revision: everybody here follows it, and processes that start from now on are told it."""
+    for follow in followers:
+        follow(policy)
     try:
         runs.save(replace(run, policy=policy), settings)
     except OSError as error:  # a full disk: gateways follow the store itself
