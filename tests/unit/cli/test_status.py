@@ -131,7 +131,7 @@ def test_a_share_is_shown_beside_its_role(tmp_path: Path) -> None:
 
 
 def test_a_project_file_that_says_otherwise_is_shown(tmp_path: Path) -> None:
-    found = replace(of(a_run(tmp_path), a_state(*ALL), {}), drift=("~ deadline: 100ms → 80ms",))
+    found = replace(of(a_run(tmp_path), a_state(*ALL), {}), unapplied=("~ deadline: 100ms → 80ms",))
     text = "\n".join(plain(found))
     assert "podium.toml differs" in text
     assert "deadline: 100ms → 80ms" in text
