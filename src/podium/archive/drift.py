@@ -7,6 +7,7 @@ cannot count, it does not: nothing that goes wrong here is of any consequence to
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -32,6 +33,10 @@ STEPS = 10
 
 COLUMNS = 64
 """Columns of a contender that are watched, scores first."""
+
+ROWS_A_TURN = 2000
+"""Of more rows in a turn of the archiver, which are a second's or a full batch, frames by chance with about
+so many are counted: enough for any distribution, and catching up is not slowed down."""
 
 PUBLISH_SECONDS = 2.0
 
@@ -143,11 +148,11 @@ class DriftWatch:
     def _count(self, entries: Sequence[Entry[Any]]) -> None:
         inputs, scores = _sorted(entries)
         for contenders, group in inputs.items():
-            values = _Values(self._inputs, group)
+            values = _Values(self._inputs, _few(group))
             for watch in self._of(contenders) if contenders is not None else list(self._watches.values()):
                 self._add(watch, watch.inputs, values)
         for contender, group in scores.items():
-            values = _Values(self._outputs, group)
+            values = _Values(self._outputs, _few(group))
             for watch in self._of([contender]):
                 self._add(watch, watch.scores, values)
 
@@ -230,12 +235,20 @@ def _sorted(entries: Sequence[Entry[Any]]) -> tuple[Inputs, Scores]:
     return inputs, scores
 
 
+def _few(entries: list[Entry[Any]]) -> list[Entry[Any]]:
+    rows = sum(entry.total for entry in entries)
+    if rows <= ROWS_A_TURN:
+        return entries
+    return random.sample(entries, max(1, len(entries) * ROWS_A_TURN // rows))
+
+
 class _Values:
     """The columns of some entries, each put together once, when it is first asked for."""
 
     def __init__(self, schema: Schema, entries: Sequence[Entry[Any]]) -> None:
         self._fields = {field.name: field for field in schema.fields}
-        self._entries = entries
+        self._partly = [entry for entry in entries if _errors(entry)]
+        self._whole = [entry.frame.columns for entry in entries if not _errors(entry)]
         self._found: dict[str, np.ndarray | None] = {}
 
     def __getitem__(self, name: str) -> np.ndarray | None:
@@ -245,10 +258,10 @@ class _Values:
         return self._found[name]
 
     def _joined(self, field: Field) -> np.ndarray | None:
-        there = [entry for entry in self._entries if field.name in entry.frame.columns]
-        whole = [entry.frame.columns[field.name] for entry in there if not _errors(entry)]
+        name = field.name
+        whole = [columns[name] for columns in self._whole if name in columns]
         found = [_flat(field, whole)] if whole else []
-        found += [_good(entry, entry.frame.columns[field.name]) for entry in there if _errors(entry)]
+        found += [_good(e, e.frame.columns[name]) for e in self._partly if name in e.frame.columns]
         return np.concatenate(found) if found else None
 
 
