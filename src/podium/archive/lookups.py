@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Protocol
@@ -20,7 +20,6 @@ from podium.archive.names import REQUESTS
 from podium.archive.reading import table
 from podium.errors import BadInput, StreamAway, TooLarge
 from podium.protocol.frames import FoundFrame, LookupFrame, Reader, encode
-from podium.streams.base import Receive, Subscription
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +32,20 @@ POLL_SECONDS = 0.05
 IDS_PER_QUERY = 5000
 
 
+class Listening(Protocol):
+    """A subscription."""
+
+    async def close(self) -> None: ...
+
+
 class Asked(Protocol):
     """What this needs of a `podium.streams.base.Stream`."""
 
     async def publish(self, subject: str, payload: bytes) -> None: ...
 
-    async def subscribe(self, subject: str, receive: Receive, group: str = "") -> Subscription: ...
+    async def subscribe(
+        self, subject: str, receive: Callable[[bytes], Awaitable[None]], group: str = ""
+    ) -> Listening: ...
 
     async def last(self) -> int: ...
 
