@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 from asyncio import Future
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -54,10 +54,14 @@ class Taken:
 
 
 class Outcomes:
-    """Takes in one endpoint's outcomes. `async with` starts listening to the archiver."""
+    """Takes in one endpoint's outcomes. `async with` starts listening to the archiver.
 
-    def __init__(self, run: Run, stream: Stream, board: Board) -> None:
+    `revision` is the policy's now.
+    """
+
+    def __init__(self, run: Run, stream: Stream, board: Board, *, revision: Callable[[], int]) -> None:
         self.stopping = False
+        self._revision = revision
         self._run = run
         self._stream = stream
         self._board = board
@@ -144,7 +148,7 @@ class Outcomes:
         asked = self._asked
         frame = LookupFrame(
             endpoint=self._run.endpoint,
-            revision=self._run.policy.revision,
+            revision=self._revision(),
             source=self._source,
             seq=asked,
             reply=self._address,
@@ -189,7 +193,7 @@ class Outcomes:
         numbers = [outcome.row for outcome in load]
         return OutcomesFrame(
             endpoint=self._run.endpoint,
-            revision=self._run.policy.revision,
+            revision=self._revision(),
             source=self._source,
             seq=self._seq,
             ids=[outcome.id for outcome in load],
