@@ -12,6 +12,7 @@ from urllib.error import HTTPError
 import duckdb
 import pytest
 from tests.system.conftest import Up
+from tests.system.kept import Archive
 from tests.system.running import PATIENCE, Node, podium, until
 
 from podium.archive.outcomes import judged
@@ -86,6 +87,9 @@ def test_outcomes_meet_every_contenders_score_also_after_restarts_of_the_archive
     assert "2 outcomes taken" in podium(node.folder, "outcome", "--file", "outcomes.csv").stdout
     archived(node, 6)
 
+    archive = Archive(node)
+    assert archive.doubled("outcomes", "received") == []
+    assert archive.count("select * from outcomes") == 6, "corrections do not replace what they correct"
     found = truths(node)
     assert found.pop((single, 0)) == dict.fromkeys(everybody, 151.0)
     assert found.pop(("order/17 50%", 0)) == dict.fromkeys(everybody, 1.0)
