@@ -18,11 +18,11 @@ from rich.progress import Progress
 from podium.cli.asking import Gateway, Refused, running_here, without_endpoint
 from podium.cli.rows import Line, Rows, rows_of, typed
 from podium.errors import NotRunning, ProjectError
+from podium.protocol.outcomes import HEADER
 from podium.run import Run
 from podium.schema import Schema, did_you_mean
 
 BATCH = 1000
-HEADER = "podium-observed"
 TRIES = 10
 RETRY_SECONDS = 1.0
 ID, ROW, OBSERVED = "id", "row", "observed"
@@ -105,6 +105,8 @@ def _columns(file: Path, names: Sequence[str], outputs: Schema) -> dict[str, str
     if not found:
         near = next((n for n in map(outputs.nearest, others) if n), "")
         raise ProjectError(f"{file}: no column is an output{near}; the endpoint's outputs are {outputs}")
+    if len(set(found.values())) < len(found):
+        raise ProjectError(f"{file}: an output has two columns: {', '.join(found)}")
     if others:
         click.echo(f"not outputs, left out: {', '.join(others)}", err=True)
     return found
@@ -125,7 +127,7 @@ def _items(
 
 
 def _item(where: str, values: Mapping[str, Any], known: dict[str, Any], observed: str | None) -> Item:
-    id = str(values.get(ID) or "")
+    id = "" if values.get(ID) is None else str(values[ID])
     if not id:
         raise ProjectError(f"{where}: the id is empty")
     row = _row(values.get(ROW), where)
@@ -136,9 +138,12 @@ def _item(where: str, values: Mapping[str, Any], known: dict[str, Any], observed
 
 def _row(value: Any, where: str) -> int:
     try:
-        return 0 if value in (None, "") else int(value)
+        number = 0.0 if value in (None, "") else float(value)  # pandas writes 1.0 where others are empty
     except (ValueError, TypeError):
-        raise ProjectError(f"{where}: row is {value!r}, expected a number from 0") from None
+        number = -1.0
+    if number < 0 or not number.is_integer():
+        raise ProjectError(f"{where}: row is {value!r}, expected a number from 0")
+    return int(number)
 
 
 def _time(value: Any) -> Any:

@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 LOOKUP_SECONDS = 3.0
 """The archiver says within two what it knows; where it is away, nobody knows."""
 
+SILENT_SECONDS = 0.2
+"""The same once it did not answer, until it answers again: outcomes must not pile up meanwhile."""
+
 CHECKED_AT_ONCE = 64
 FUTURE_SECONDS = 300.0
 """How far ahead of this clock another one may be."""
@@ -72,6 +75,7 @@ class Outcomes:
         self._found = Reader(FoundFrame)
         self._lookups: dict[int, Future[list[int | None]]] = {}
         self._asked = 0
+        self._silent = False
         self._seq = 0
         self._received = 0
         self._taking = 0
@@ -158,9 +162,10 @@ class Outcomes:
         self._lookups[asked] = found
         try:
             await self._stream.publish("lookup", encode(frame))
-            async with asyncio.timeout(LOOKUP_SECONDS):
+            async with asyncio.timeout(SILENT_SECONDS if self._silent else LOOKUP_SECONDS):
                 rows = await found
         except TimeoutError:
+            self._silent = True
             rows = []
         finally:
             del self._lookups[asked]
@@ -172,6 +177,7 @@ class Outcomes:
         except BadInput as error:
             log.error("lookup: %s", error)
             return
+        self._silent = False
         waiting = self._lookups.get(frame.frame)
         if waiting is not None and frame.origin == self._source and not waiting.done():
             waiting.set_result(frame.rows)

@@ -104,7 +104,9 @@ def test_a_batch_is_no_larger_than_a_body_may_be(folder: Path, gateway: Any) -> 
 
 
 def test_json_lines_and_parquet_keep_their_own_types(folder: Path, gateway: Any) -> None:
-    (folder / "rows.jsonl").write_text('{"id": "a", "progression": 1}\n{"id": 7, "grade": "bad", "row": 1}\n')
+    (folder / "rows.jsonl").write_text(
+        '{"id": "a", "progression": 1}\n{"id": 0, "grade": "bad", "row": 1.0}\n'
+    )
     duckdb.sql(
         "copy (select 'p' as id, 1.5::decimal(4, 1) as progression, null as grade, "
         f"timestamp '2026-01-01' as observed) to '{folder / 'rows.parquet'}'"
@@ -113,7 +115,7 @@ def test_json_lines_and_parquet_keep_their_own_types(folder: Path, gateway: Any)
     say("--file", "rows.parquet")
     assert items(gateway) == [
         {"id": "a", "row": 0, "outcome": {"progression": 1}},
-        {"id": "7", "row": 1, "outcome": {"grade": "bad"}},
+        {"id": "0", "row": 1, "outcome": {"grade": "bad"}},
         {"id": "p", "row": 0, "outcome": {"progression": 1.5}, "observed": "2026-01-01T00:00:00+00:00"},
     ]
 
@@ -141,6 +143,9 @@ def test_json_lines_and_parquet_keep_their_own_types(folder: Path, gateway: Any)
         ),
         ("id,progression\n,1\n", "rows.csv:2: the id is empty; no outcome was taken"),
         ("id,row,progression\na,x,1\n", "rows.csv:2: row is 'x', expected a number from 0"),
+        ("id,row,progression\na,-1,1\n", "rows.csv:2: row is '-1', expected a number from 0"),
+        ("id,row,progression\na,1.5,1\n", "rows.csv:2: row is '1.5', expected a number from 0"),
+        ("id,grade,true_grade\na,b,c\n", "rows.csv: an output has two columns: grade, true_grade"),
     ],
 )
 def test_a_file_that_cannot_be_right_is_refused_with_its_line(
