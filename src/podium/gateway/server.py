@@ -19,6 +19,7 @@ from podium.gateway.limits import Bodies
 from podium.gateway.outcomes import Outcomes
 from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
+from podium.gateway.training import Training
 from podium.run import Run
 from podium.streams.base import Stream
 from podium.streams.policies import PolicyStore
@@ -51,7 +52,9 @@ async def serve(
         outcomes = await stack.enter_async_context(
             Outcomes(run, stream, board, revision=lambda: predictor.policy.revision)
         )
-        server = _Server(HttpGateway(run, predictor, probes, bodies, outcomes), fd, run)
+        training = Training(run, stream)
+        http = HttpGateway(run, predictor, probes, bodies, outcomes=outcomes, training=training)
+        server = _Server(http, fd, run)
         serving = asyncio.create_task(server.serve(), name="gateway http")
         stopped = asyncio.create_task(stop.wait(), name="gateway stop")
         await asyncio.wait({serving, stopped, *predictor.tasks}, return_when=asyncio.FIRST_COMPLETED)
