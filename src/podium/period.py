@@ -64,6 +64,11 @@ def moment(text: str, *, now: datetime) -> datetime:
         raise BadPeriod(f"{text!r} is no time: {_EXPECTED}") from None
 
 
+def moment_of(us: int) -> datetime:
+    """Microseconds since the epoch as a time."""
+    return EPOCH + timedelta(microseconds=us)
+
+
 def microseconds(at: datetime) -> int:
     return (at - EPOCH) // _MICROSECOND
 

@@ -1,0 +1,123 @@
+"""The whole comparison, from the top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from podium.archive.comparing import canary, values, worst, wrong
+from podium.archive.comparing.contenders import Archived, Numbers, archived, two
+from podium.archive.comparing.contenders import canary as canary_of
+from podium.archive.comparing.lake import Lake
+from podium.archive.comparing.outputs import Classes, Output, outputs_of
+from podium.archive.comparing.pairs import BOTH, ask, pair
+from podium.archive.names import SCORES
+from podium.errors import ArchiveError
+from podium.period import Period
+from podium.trials.comparison import Comparison, Latency, OutputComparison, Side
+from podium.trials.quantiles import Histogram, Quantiles, summary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The two contenders that a question is about, and everybody else in the archive."""
+
+    a: Archived
+    b: Archived
+    known: tuple[Archived, ...]
+
+
+def find(lake: Lake, a: str, b: str, numbers: Numbers) -> Found:
+    """Raises ArchiveError for a word that means nobody, several or twice the same."""
+    known = archived(lake, numbers)
+    first, second = two(known, a, b)
+    return Found(a=first, b=second, known=known)
+
+
+def compare(
+    lake: Lake, endpoint: str, found: Found, *, period: Period | None, tolerance: float, classes: Classes
+) -> Comparison:
+    """What both said of the period's requests, or of all.
+
+    Raises ArchiveError where no request came in then, and where the two have no row in common.
+    """
+    asked = ask(lake, period)
+    outputs = outputs_of(lake.columns(SCORES), classes)
+    pair(lake, found.a, found.b, outputs, period)
+    requests, rows = lake.row(f"SELECT count(*) FILTER (first), count(*) FROM pairs WHERE {BOTH}")
+    if not rows:
+        raise ArchiveError(_nothing_in_common(lake, found))
+    common = {output: one for output in outputs if (one := values.compared(lake, output, tolerance))}
+    judged = wrong.judge(lake, tuple(common))
+    return Comparison(
+        endpoint=endpoint,
+        since=asked.since,
+        until=asked.until,
+        a=_side(lake, "a", found.a),
+        b=_side(lake, "b", found.b),
+        common=requests,
+        rows=rows,
+        only_a=_only(lake, "a", "b"),
+        only_b=_only(lake, "b", "a"),
+        agreement=values.overall(lake, outputs, tolerance),
+        outputs=tuple(_with_errors(lake, output, one, judged) for output, one in common.items()),
+        worst=worst.worst(lake, tuple(common)),
+        segments=tuple(wrong.segments(lake, judged)) if judged else (),
+        canary=canary.drift(lake, reference, outputs) if (reference := canary_of(found.known)) else None,
+    )
+
+
+def _with_errors(
+    lake: Lake, output: Output, one: OutputComparison, judged: Sequence[Output]
+) -> OutputComparison:
+    return msgspec.structs.replace(one, errors=wrong.errors(lake, output)) if output in judged else one
+
+
+def _nothing_in_common(lake: Lake, found: Found) -> str:
+    a, b = (lake.row(f"SELECT count(*) FROM pairs WHERE s{side} < 2")[0] for side in "ab")
+    return (
+        f"{found.a.name} has scored {a:,} rows of this period and {found.b.name} {b:,}, and none is the same: "
+        "take a period in which both were live, or `podium replay` it through one of them"
+    )
+
+
+# --- of one side ----------------------------------------------------------------------------
+
+
+def _side(lake: Lake, side: str, who: Archived) -> Side:
+    counts = [f"count(*) FILTER (s{side} = {status})" for status in (0, 1, 2)]
+    scored, late, errors = lake.row(f"SELECT {', '.join(counts)} FROM pairs WHERE first")
+    return Side(
+        model=who.model,
+        version=who.version,
+        number=who.number,
+        role=who.role,
+        replayed=who.replayed,
+        scored=scored,
+        late=late,
+        errors=errors,
+        latency=Latency(
+            queue=_quantiles(lake, f"q{side}", side),
+            compute=_quantiles(lake, f"c{side}", side),
+            total=_quantiles(lake, f"q{side} + c{side}", side),
+        ),
+    )
+
+
+def _only(lake: Lake, this: str, other: str) -> int:
+    (count,) = lake.row(f"SELECT count(*) FROM pairs WHERE first AND s{this} < 2 AND coalesce(s{other}, 2) = 2")
+    return int(count)
+
+
+def _quantiles(lake: Lake, ms: str, side: str) -> Quantiles:
+    """Of each request that was scored, by the buckets of `podium.trials.quantiles.Histogram`."""
+    found = lake.rows(f"""
+        SELECT CAST(CASE WHEN abs(x) < 2 ** -64 THEN 0 ELSE sign(x) * (1 + floor(32 * (log2(abs(x)) + 64))) END
+            AS BIGINT) AS key, count(*)
+        FROM (SELECT CAST({ms} AS DOUBLE) AS x FROM pairs WHERE first AND s{side} < 2)
+        WHERE x IS NOT NULL GROUP BY key ORDER BY key
+    """)
+    keys, counts = zip(*found, strict=True) if found else ((), ())
+    return summary(Histogram(tuple(keys), tuple(counts)))

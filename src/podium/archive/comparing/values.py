@@ -1,0 +1,113 @@
+"""What both said of each output: how it is distributed, how often it is the same, how far it is apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from podium.archive.comparing.lake import Lake
+from podium.archive.comparing.outputs import Output, What, label_of
+from podium.archive.comparing.pairs import BOTH
+from podium.trials.agreement import Agreement, agreement
+from podium.trials.comparison import Bar, Crossing, OutputComparison
+from podium.trials.quantiles import PROBABILITIES, Point, Quantiles
+
+POINTS = (0.001, *PROBABILITIES, 0.999)
+"""Of a Q–Q plot: the percentiles, and the tails."""
+
+BARS = 30
+EDGES = (0.005, 0.995)
+"""The quantiles of the differences between which the bars are; what lies outside is in an open bar."""
+
+CROSSINGS = 20
+_SUMMARY = (0.5, 0.9, 0.95, 0.99)
+
+
+def overall(lake: Lake, outputs: Sequence[Output], tolerance: float) -> Agreement:
+    """The rows on which all outputs agree that both have."""
+    all_agree = " AND ".join(f"coalesce({output.agrees(tolerance)}, true)" for output in outputs)
+    rows, agreed = lake.row(f"SELECT count(*), count(*) FILTER ({all_agree}) FROM pairs WHERE {BOTH}")
+    return agreement(rows, agreed, tolerance)
+
+
+def compared(lake: Lake, output: Output, tolerance: float) -> OutputComparison | None:
+    """An output of both, without its errors; None where none of the rows has it from both."""
+    rows, agreed = lake.row(
+        f"SELECT count(*), count(*) FILTER ({output.agrees(tolerance)}) FROM pairs WHERE {BOTH} AND {output.both}"
+    )
+    if not rows:
+        return None
+    agreeing = agreement(rows, agreed, tolerance)
+    if output.what is not What.NUMBER:
+        return OutputComparison(name=output.name, agreement=agreeing, crossings=_crossings(lake, output))
+    a, b = _quantiles(lake, output, output.a), _quantiles(lake, output, output.b)
+    return OutputComparison(
+        name=output.name,
+        agreement=agreeing,
+        a=_summary(rows, a),
+        b=_summary(rows, b),
+        points=tuple(Point(q=q, a=a[q], b=b[q]) for q in POINTS),
+        differences=_bars(lake, output),
+    )
+
+
+# --- numbers --------------------------------------------------------------------------------
+
+
+def _quantiles(lake: Lake, output: Output, value: str) -> dict[float, float]:
+    wanted = sorted({*POINTS, *_SUMMARY})
+    (found,) = lake.row(f"SELECT quantile_disc({value}, {wanted}) FROM pairs WHERE {BOTH} AND {output.both}")
+    return dict(zip(wanted, found, strict=True))
+
+
+def _summary(count: int, found: dict[float, float]) -> Quantiles:
+    p50, p90, p95, p99 = (found[q] for q in _SUMMARY)
+    return Quantiles(count=count, p50=p50, p90=p90, p95=p95, p99=p99)
+
+
+def _bars(lake: Lake, output: Output) -> tuple[Bar, ...]:
+    """How b - a is distributed."""
+    apart = f"SELECT {output.b} - {output.a} AS d FROM pairs WHERE {BOTH} AND {output.both}"
+    (edges,) = lake.row(f"SELECT quantile_disc(d, {list(EDGES)}) FROM ({apart})")
+    low, high = edges
+    width = (high - low) / BARS
+    if not width:  # nearly all differences are the same
+        return tuple(
+            Bar(low=bounds[0], high=bounds[1], count=count)
+            for bounds, count in zip(
+                ((None, low), (low, low), (low, None)),
+                lake.row(f"SELECT count(*) FILTER (d < {low}), count(*) FILTER (d = {low}), count(*) FILTER (d > {low}) FROM ({apart})"),
+                strict=True,
+            )
+        )
+    place = f"CASE WHEN d < {low} THEN -1 WHEN d > {high} THEN {BARS} ELSE least(floor((d - {low}) / {width}), {BARS - 1}) END"
+    counts = dict(lake.rows(f"SELECT CAST({place} AS INTEGER), count(*) FROM ({apart}) GROUP BY 1"))
+    bounds = [low + width * i for i in range(BARS)] + [high]
+    lows, highs = [None, *bounds], [*bounds, None]
+    return tuple(
+        Bar(low=lows[i], high=highs[i], count=counts.get(i - 1, 0)) for i in range(BARS + 2)
+    )
+
+
+# --- classes --------------------------------------------------------------------------------
+
+
+def _crossings(lake: Lake, output: Output) -> tuple[Crossing, ...]:
+    match output.what:
+        case What.LABEL:
+            a, b = (f"CAST({value} AS VARCHAR)" for value in (output.a, output.b))
+        case What.PROBABILITIES:
+            a, b = (f"CAST({label_of(value)} AS VARCHAR)" for value in (output.a, output.b))
+        case _:
+            return ()
+    found = lake.rows(f"""
+        SELECT {a} AS x, {b} AS y, count(*) AS n FROM pairs WHERE {BOTH} AND {output.both} AND {a} <> {b}
+        GROUP BY ALL ORDER BY n DESC, x, y LIMIT {CROSSINGS}
+    """)
+    return tuple(Crossing(a=_class(output, x), b=_class(output, y), count=n) for x, y, n in found)
+
+
+def _class(output: Output, said: str) -> str:
+    if output.what is not What.PROBABILITIES:
+        return said
+    number = int(said) - 1
+    return output.classes[number] if number < len(output.classes) else said
