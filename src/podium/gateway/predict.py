@@ -20,7 +20,7 @@ import numpy as np
 from podium.counters import Board
 from podium.errors import BadInput, NobodyInTime, NotFound, PodiumError, Stopping, StreamAway, TooManyRequests
 from podium.gateway.alarms import Alarms
-from podium.gateway.flights import Flight, Flights, Scores, agreement
+from podium.gateway.flights import Flight, Flights, Scores
 from podium.gateway.outgoing import FrameBuilder, row_counts
 from podium.gateway.requests import Group, IdSource, Request, groups_of
 from podium.gateway.tally import Tally
@@ -30,6 +30,7 @@ from podium.rendezvous.schedule import Accept, Decision, Default, Schedule, Wait
 from podium.run import Run
 from podium.schema import did_you_mean
 from podium.streams.base import Stream
+from podium.trials.agreement import agreed
 from podium.validation import Rows
 
 log = logging.getLogger(__name__)
@@ -252,8 +253,8 @@ class Predictor:
         others = flight.scores if newcomer is self._champion else {newcomer: flight.scores[newcomer]}
         for contender, scores in others.items():
             if contender is not self._champion and scores.whole:
-                agreed = agreement(champion.arrays, scores.arrays, self._run.agreement)
-                self.tally.compared(contender, flight.count, agreed)
+                same = agreed(champion.arrays, scores.arrays, self._run.agreement)
+                self.tally.compared(contender, flight.count, same)
 
     # --- decided ----------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,7 +24,11 @@ def agreement(rows: int, agreed: int, tolerance: float) -> Agreement:
 
 def agreed(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], tolerance: float) -> int:
     """The number of rows on which all outputs that both have agree; none where they share none."""
-    raise NotImplementedError
+    same: Any = True
+    for name, values in a.items():
+        if name in b:
+            same = same & agreeing(values, b[name], tolerance)
+    return int(np.count_nonzero(same)) if isinstance(same, np.ndarray) else 0
 
 
 def agreeing(a: np.ndarray, b: np.ndarray, tolerance: float) -> np.ndarray:
@@ -32,4 +37,6 @@ def agreeing(a: np.ndarray, b: np.ndarray, tolerance: float) -> np.ndarray:
     Numbers agree where `abs(a - b) <= tolerance * abs(a)`, everything else when it is equal; a tensor
     when all of its values do.
     """
-    raise NotImplementedError
+    close: Any = np.abs(a - b) <= tolerance * np.abs(a) if a.dtype.kind == b.dtype.kind == "f" else a == b
+    rows: np.ndarray = close if close.ndim == 1 else close.reshape(len(close), -1).all(axis=1)
+    return rows

@@ -14,7 +14,10 @@ from podium.trials.agreement import Agreement
 from podium.trials.drift import ColumnDrift
 from podium.trials.errors import ClassErrors, Loss, NumberErrors
 from podium.trials.quantiles import Point, Quantiles
-from podium.trials.sequential import CONFIDENCE, Interval, PairMoments
+from podium.trials.sequential import CONFIDENCE, Interval, PairMoments, counts_interval, mean_interval
+
+
+Verdict = Literal["better", "worse", "undecided"]
 
 
 class Latency(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +59,7 @@ class PairedLoss(msgspec.Struct, frozen=True, kw_only=True):
     relative: float | None
     confidence: float
     interval: Interval | None
-    verdict: Literal["better", "worse", "undecided"]
+    verdict: Verdict
 
 
 class ErrorComparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,12 +170,34 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def paired(loss: Loss, pair: PairMoments, confidence: float = CONFIDENCE) -> PairedLoss:
-    """What these moments show: exactly where the loss is 0 or 1, else by the central limit theorem."""
-    raise NotImplementedError
+    """What these moments show."""
+    interval = difference_interval(loss, pair, confidence)
+    verdict: Verdict = "undecided"
+    if interval and interval.high < 0:
+        verdict = "better"
+    elif interval and interval.low > 0:
+        verdict = "worse"
+    return PairedLoss(
+        loss=loss,
+        pair=pair,
+        difference=pair.mean_b - pair.mean_a,
+        relative=pair.mean_b / pair.mean_a - 1 if pair.mean_a else None,
+        confidence=confidence,
+        interval=interval,
+        verdict=verdict,
+    )
 
 
 def difference_interval(
     loss: Loss, pair: PairMoments, confidence: float = CONFIDENCE, *, k: float = 1.0
 ) -> Interval | None:
-    """The confidence sequence of the mean of `b - k * a`; None while there are too few rows."""
-    raise NotImplementedError
+    """The confidence sequence of the mean of `b - k * a`; None while there are too few rows.
+
+    It is exact where the loss is 0 or 1 (`counts_interval`), else by the central limit theorem
+    (`mean_interval`).
+    """
+    if not pair.count:
+        return None
+    if loss is Loss.WRONG:
+        return counts_interval(pair.difference_counts(k), confidence)
+    return mean_interval(pair.difference(k), confidence)

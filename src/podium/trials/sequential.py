@@ -10,7 +10,8 @@ pass and which are added with `+`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 
 import msgspec
 import numpy as np
@@ -39,14 +40,25 @@ class Moments(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, values: np.ndarray) -> Moments:
-        raise NotImplementedError
+        if not len(values):
+            return cls(count=0)
+        return cls(count=len(values), mean=float(np.mean(values)), variance=float(np.var(values)))
 
     def __add__(self, other: Moments) -> Moments:
-        raise NotImplementedError
+        count = self.count + other.count
+        if not count:
+            return self
+        part = other.count / count
+        apart = other.mean - self.mean
+        return Moments(
+            count=count,
+            mean=self.mean + part * apart,
+            variance=_pooled(self.variance, other.variance, apart * apart, part),
+        )
 
 
 class PairMoments(msgspec.Struct, frozen=True, kw_only=True):
-    """The moments of two losses of the same rows: in SQL `avg`, `var_pop`, `covar_pop`; added with `+`.
+    """The moments of two losses of the same rows: `avg`, `var_pop`, `covar_pop` in SQL; added with `+`.
 
     With them any `b - k * a` has its mean and variance, whatever `k` is asked later.
     """
@@ -60,28 +72,68 @@ class PairMoments(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, a: np.ndarray, b: np.ndarray) -> PairMoments:
-        raise NotImplementedError
+        if not len(a):
+            return cls(count=0)
+        (variance_a, covariance), (_, variance_b) = np.cov(a, b, bias=True).tolist()
+        return cls(
+            count=len(a),
+            mean_a=float(np.mean(a)),
+            mean_b=float(np.mean(b)),
+            variance_a=variance_a,
+            variance_b=variance_b,
+            covariance=covariance,
+        )
 
     def __add__(self, other: PairMoments) -> PairMoments:
-        raise NotImplementedError
+        count = self.count + other.count
+        if not count:
+            return self
+        part = other.count / count
+        apart_a, apart_b = other.mean_a - self.mean_a, other.mean_b - self.mean_b
+        return PairMoments(
+            count=count,
+            mean_a=self.mean_a + part * apart_a,
+            mean_b=self.mean_b + part * apart_b,
+            variance_a=_pooled(self.variance_a, other.variance_a, apart_a * apart_a, part),
+            variance_b=_pooled(self.variance_b, other.variance_b, apart_b * apart_b, part),
+            covariance=_pooled(self.covariance, other.covariance, apart_a * apart_b, part),
+        )
 
     def difference(self, k: float = 1.0) -> Moments:
         """The moments of `b - k * a`."""
-        raise NotImplementedError
+        variance = self.variance_b - 2 * k * self.covariance + k * k * self.variance_a
+        return Moments(count=self.count, mean=self.mean_b - k * self.mean_a, variance=max(0.0, variance))
 
     def difference_counts(self, k: float = 1.0) -> dict[float, int]:
         """Of losses that are 0 or 1: how often `b - k * a` had each value that it can have."""
-        raise NotImplementedError
+        both = round(self.count * (self.covariance + self.mean_a * self.mean_b))
+        only_a = round(self.count * self.mean_a) - both
+        only_b = round(self.count * self.mean_b) - both
+        found = {-k: only_a, 0.0: self.count - both - only_a - only_b, 1.0: only_b}
+        found[1.0 - k] = found.get(1.0 - k, 0) + both
+        return found
+
+
+def _pooled(first: float, second: float, apart: float, part: float) -> float:
+    """The (co)variance of two samples together: `part` is the second one's, `apart` of their means."""
+    return first + part * (second - first) + part * (1 - part) * apart
 
 
 def mean_interval(moments: Moments, confidence: float = CONFIDENCE) -> Interval | None:
     """The asymptotic confidence sequence of a mean, None under `LEAST` values.
 
     Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform central limit theory and asymptotic
-    confidence sequences", Annals of Statistics 52(6), 2024 (arXiv:2103.06476), Theorem 2.2; its parameter
-    is set for `TUNED_FOR` values as its appendix says.
+    confidence sequences", Annals of Statistics 52(6), 2024 (arXiv:2103.06476), Theorem 2.2; its parameter is
+    set for `TUNED_FOR` values as its appendix says.
     """
-    raise NotImplementedError
+    if moments.count < LEAST:
+        return None
+    alpha, count = 1 - confidence, moments.count
+    tuned = (-2 * math.log(alpha) + math.log(-2 * math.log(alpha) + 1)) / TUNED_FOR  # rho squared
+    spread = count * tuned + 1
+    margin = math.sqrt(2 * spread / (count * count * tuned) * math.log(math.sqrt(spread) / alpha))
+    half = math.sqrt(moments.variance) * margin
+    return Interval(low=moments.mean - half, high=moments.mean + half)
 
 
 def counts_interval(counts: Mapping[float, int], confidence: float = CONFIDENCE) -> Interval:
@@ -89,10 +141,75 @@ def counts_interval(counts: Mapping[float, int], confidence: float = CONFIDENCE)
 
     `counts` names every value that can occur, also with 0. It holds from the first value on, with no
     approximation. Raises ValueError for fewer than two values.
+
+    The likelihood of the counts, mixed over all distributions of the values by Jeffreys' Dirichlet(1/2, …)
+    prior, over their likelihood under the true distribution is a nonnegative martingale that begins at 1,
+    so by Ville's inequality it ever reaches 1/alpha with a chance of at most alpha. A mean stays in the
+    interval while some distribution with that mean keeps the ratio below 1/alpha.
+
+    Sources: Robbins, "Statistical methods related to the law of the iterated logarithm", 1970 (the
+    mixture); Lindon and Malek, "Anytime-valid inference for multinomial count data", NeurIPS 2022 (the
+    Dirichlet mixture); Owen, "Empirical Likelihood", 2001, section 2.9 (the most likely distribution with a
+    given mean).
     """
-    raise NotImplementedError
+    if len(counts) < 2:
+        raise ValueError("a variable of one value has no interval")
+    lowest, highest = min(counts), max(counts)
+    count = sum(counts.values())
+    if not count:
+        return Interval(low=lowest, high=highest)
+    mean = min(highest, max(lowest, sum(value * n for value, n in counts.items()) / count))
+    room = _log_evidence(list(counts.values())) - math.log(1 - confidence)
+
+    def is_out(candidate: float) -> bool:
+        return _log_ratio(counts, candidate, lowest, highest) > room
+
+    return Interval(low=_border(is_out, lowest, mean), high=_border(is_out, highest, mean))
 
 
 def part_interval(hits: int, count: int, confidence: float = CONFIDENCE) -> Interval:
     """The exact confidence sequence of a part: `hits` of `count`."""
     return counts_interval({0.0: count - hits, 1.0: hits}, confidence)
+
+
+_STEPS = 40
+"""Halvings of a search: 2**-40 of where it began."""
+
+
+def _border(is_out: Callable[[float], bool], outer: float, inner: float) -> float:
+    """Where, from inside to outside, candidates begin to be out; never nearer to the inside than it is."""
+    for _ in range(_STEPS if outer != inner else 0):
+        middle = (outer + inner) / 2
+        if is_out(middle):
+            outer = middle
+        else:
+            inner = middle
+    return outer
+
+
+def _log_evidence(counts: list[int]) -> float:
+    """How much likelier the counts are under their own frequencies than under the prior's mixture."""
+    total, kinds = sum(counts), len(counts)
+    likely = sum(n * math.log(n / total) for n in counts if n)
+    mixed = sum(math.lgamma(n + 0.5) - math.lgamma(0.5) for n in counts)
+    return likely - mixed + math.lgamma(total + kinds / 2) - math.lgamma(kinds / 2)
+
+
+def _log_ratio(counts: Mapping[float, int], mean: float, lowest: float, highest: float) -> float:
+    """How much likelier the counts are under their own frequencies than under any distribution of this mean.
+
+    By duality the largest of sum(n * log(1 + bet * (value - mean))) over bets that no value can ruin:
+    concave in the bet, so its slope is searched for where it is 0.
+    """
+    gains = [(value - mean, n) for value, n in counts.items() if n]
+    upwards = sum(gain * n for gain, n in gains) > 0
+    ruin = 1 / (mean - lowest) if upwards else 1 / (mean - highest)
+    least, most = 0.0, 1.0
+    for _ in range(_STEPS):
+        middle = (least + most) / 2
+        slope = sum(n * gain / (1 + middle * ruin * gain) for gain, n in gains)
+        if slope * ruin > 0:
+            least = middle
+        else:
+            most = middle
+    return sum(n * math.log1p(least * ruin * gain) for gain, n in gains)
