@@ -12,7 +12,7 @@ from podium.archive.comparing.outputs import Output, What, label_of
 from podium.archive.comparing.pairs import KEY
 from podium.archive.names import REQUESTS
 from podium.period import moment_of, shown
-from podium.profiles import Bins, Profile
+from podium.profiles import Profile
 from podium.trials.comparison import CanaryDrift
 from podium.trials.drift import ColumnDrift, compare
 
@@ -84,5 +84,4 @@ def _some(values: np.ndarray) -> bool:
 
 def _compared(name: str, before: np.ndarray, now: np.ndarray) -> ColumnDrift:
     reference = Profile.of(before)
-    bins: Bins = reference.bins
-    return compare(name, reference, Profile.live(bins, bins.count(now).tolist()))
+    return compare(name, reference, Profile.counted(reference.bins, now))

@@ -67,7 +67,7 @@ class Lake:
         return found
 
     def arrays(self, sql: str) -> dict[str, np.ndarray]:
-        """Each column as an array; NaN where a number is null, and "" where a text is."""
+        """Each column as an array; NaN where a number is null, None where a text is."""
         found = self._connection.execute(sql).fetchnumpy()
         return {name: _filled(values) for name, values in found.items()}
 
@@ -133,11 +133,11 @@ def _described(connection: DuckDBPyConnection, name: str) -> dict[str, str]:
 
 
 def _filled(values: np.ndarray) -> np.ndarray:
-    if isinstance(values, np.ma.MaskedArray):
-        return values.astype(float).filled(np.nan) if values.dtype.kind in "fiub" else values.filled("")
-    if values.dtype.kind == "O":
-        return np.array(["" if value is None else value for value in values], object)
-    return values
+    if not isinstance(values, np.ma.MaskedArray):
+        return values
+    if values.dtype.kind in "fiub":
+        return values.astype(float).filled(np.nan)
+    return np.where(np.ma.getmaskarray(values), None, values.data)
 
 
 def text(value: str) -> str:

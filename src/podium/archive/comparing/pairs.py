@@ -113,5 +113,5 @@ def _scores(side: str, who: Archived, outputs: Sequence[Output], ids: str, *, di
 
 def _newest(outcomes: Mapping[str, str], ids: str) -> str:
     """The newest known outcome of each output."""
-    newest = "".join(f", arg_max({expression}, received) AS {t}" for t, expression in outcomes.items())
+    newest = "".join(f", arg_max({expression}, outcomes.received) AS {t}" for t, expression in outcomes.items())
     return f"SELECT {KEY} AS k{newest} FROM outcomes WHERE true{ids} GROUP BY k"
