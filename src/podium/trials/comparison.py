@@ -14,8 +14,14 @@ from podium.trials.agreement import Agreement
 from podium.trials.drift import ColumnDrift
 from podium.trials.errors import ClassErrors, Loss, NumberErrors
 from podium.trials.quantiles import Point, Quantiles
-from podium.trials.sequential import CONFIDENCE, Interval, PairMoments, counts_interval, mean_interval
-
+from podium.trials.sequential import (
+    CONFIDENCE,
+    Interval,
+    PairMoments,
+    counts_below,
+    counts_interval,
+    mean_interval,
+)
 
 Verdict = Literal["better", "worse", "undecided"]
 
@@ -201,3 +207,33 @@ def difference_interval(
     if loss is Loss.WRONG:
         return counts_interval(pair.difference_counts(k), confidence)
     return mean_interval(pair.difference(k), confidence)
+
+
+def relative_bound(
+    loss: Loss, pair: PairMoments, confidence: float = CONFIDENCE, *, asked: float = 0.0
+) -> float | None:
+    """The part by which b's error may still be larger than a's: the least above which it is excluded.
+
+    At most `asked` exactly where the confidence sequence of `b - (1 + asked) * a` shows that b's error is
+    no larger than that. None while nothing can be excluded.
+    """
+
+    def is_excluded(k: float) -> bool:
+        if loss is Loss.WRONG:
+            return counts_below(pair.difference_counts(k), 0.0, confidence)
+        interval = mean_interval(pair.difference(k), confidence)
+        return interval is not None and interval.high <= 0
+
+    least, most = 0.0, 1 + asked
+    while not is_excluded(most):
+        least, most = most, 2 * most
+        if most > _LARGEST_RATIO:
+            return None
+    while most - least > _PRECISION:
+        middle = (least + most) / 2
+        least, most = (least, middle) if is_excluded(middle) else (middle, most)
+    return most - 1
+
+
+_LARGEST_RATIO = 1000.0
+_PRECISION = 1e-6

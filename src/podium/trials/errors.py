@@ -28,7 +28,7 @@ class Loss(StrEnum):
     """-log of the probability that the true class was given."""
 
 
-class NumberErrors(msgspec.Struct, frozen=True, kw_only=True):
+class NumberErrors(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="numbers"):
     """Of numbers. `bias` is the mean of score - outcome."""
 
     count: int
@@ -93,7 +93,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     error: float
 
 
-class ClassErrors(msgspec.Struct, frozen=True, kw_only=True):
+class ClassErrors(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="classes"):
     """Of classes. Without probabilities there is only accuracy; where all outcomes are one class no AUC.
 
     `auc` of more than two classes is the mean of one against the rest.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Literal
 
 import msgspec
 
 from podium.records import Guards
+
+Guard = Literal["errors", "late", "defaults", "disagreement"]
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +32,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 class Breach(msgspec.Struct, frozen=True, kw_only=True):
     """A guard whose bound was passed: `measured` is the part, `count` of how many."""
 
-    guard: Literal["errors", "late", "defaults", "disagreement"]
+    guard: Guard
     measured: float
     bound: float
     count: int
@@ -37,20 +40,51 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Window:
-    """The last `seconds` of counters that only grow."""
+    """The last `seconds` of one champion's counters, which only grow."""
 
     def __init__(self, seconds: float) -> None:
-        raise NotImplementedError
+        self._seconds = seconds
+        self._readings: deque[tuple[float, Counts]] = deque()
 
     def add(self, at: float, counts: Counts) -> Counts:
         """Take in what the counters say at a time (seconds, on any clock), and return the window's counts.
 
         The window begins at the last reading that is at least `seconds` old, or at the first one. A counter
-        that fell (another champion, a new run) begins it anew.
+        that fell (a new run) begins it anew.
         """
-        raise NotImplementedError
+        if self._readings and min(_values(_less(counts, self._readings[-1][1]))) < 0:
+            self._readings.clear()
+        self._readings.append((at, counts))
+        while len(self._readings) > 1 and self._readings[1][0] <= at - self._seconds:
+            self._readings.popleft()
+        return _less(counts, self._readings[0][1])
 
 
 def check(guards: Guards, window: Counts) -> Breach | None:
     """The first guard whose bound is passed, of those of which the window holds enough."""
-    raise NotImplementedError
+    found = (
+        _breach("errors", guards, window.errors, window.scored, "of the champion's scores are errors"),
+        _breach("late", guards, window.late, window.scored, "of the champion's scores are late"),
+        _breach("defaults", guards, window.defaults, window.answered, "of the answers are the default"),
+        _breach(
+            "disagreement", guards, window.disagreed, window.compared, "of the rows are not as the canary's"
+        ),
+    )
+    return next((breach for breach in found if breach), None)
+
+
+def _breach(guard: Guard, guards: Guards, bad: int, count: int, are: str) -> Breach | None:
+    bound: float | None = getattr(guards, guard)
+    if bound is None or count < max(1, guards.requests) or bad <= bound * count:
+        return None
+    part = bad / count
+    words = f"{part:.2%} {are}, {bad:,} of {count:,} in {guards.window_s:g} s; at most {bound:.2%} may be"
+    return Breach(guard=guard, measured=part, bound=bound, count=count, words=words)
+
+
+_values = msgspec.structs.astuple
+
+
+def _less(counts: Counts, before: Counts) -> Counts:
+    pairs = zip(Counts.__struct_fields__, _values(counts), _values(before), strict=True)
+    return Counts(**{name: now - then for name, now, then in pairs})

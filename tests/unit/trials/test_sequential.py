@@ -18,6 +18,7 @@ from podium.trials.sequential import (
     Interval,
     Moments,
     PairMoments,
+    counts_below,
     counts_interval,
     mean_interval,
     part_interval,
@@ -194,6 +195,14 @@ def test_an_exact_interval_lies_among_the_values_around_their_mean_and_mirrors(
     assert (-mirrored.high, -mirrored.low) == pytest.approx((found.low, found.high), abs=1e-9)
 
 
+@given(st.tuples(COUNTS, COUNTS, COUNTS), st.floats(-0.9, 0.9))
+def test_counts_are_below_a_limit_where_their_interval_is(counts: tuple[int, int, int], limit: float) -> None:
+    named = dict(zip((-1.0, 0.0, 1.0), counts, strict=True))
+    high = counts_interval(named).high
+    if abs(high - limit) > 1e-9:
+        assert counts_below(named, limit) == (high < limit)
+
+
 def test_nothing_seen_leaves_everything_possible() -> None:
     assert part_interval(0, 0) == Interval(low=0, high=1)
     with pytest.raises(ValueError, match="one value"):
@@ -201,7 +210,7 @@ def test_nothing_seen_leaves_everything_possible() -> None:
 
 
 def test_who_looks_all_the_time_at_a_part_is_wrong_less_often_than_alpha() -> None:
-    runs, looks, true = 1000, range(5, 400, 5), 0.1
+    runs, looks, true = 500, range(5, 400, 10), 0.1
     hits = np.cumsum(np.random.default_rng(7).random((runs, looks[-1])) < true, axis=1)
     interval = cache(part_interval)
     wrong, wrong_ordinary = np.zeros(runs, bool), np.zeros(runs, bool)
