@@ -151,6 +151,10 @@ class CanaryDrift(msgspec.Struct, frozen=True, kw_only=True):
     scores: tuple[ColumnDrift, ...]
     inputs: tuple[ColumnDrift, ...] = ()
 
+    @property
+    def name(self) -> str:
+        return f"{self.model}@{self.version}"
+
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Two contenders over one period.

@@ -42,8 +42,7 @@ def _scores(
 ) -> Iterator[tuple[str, ColumnDrift]]:
     values = {output.name: _value(output) for output in outputs if output.what is not What.TENSOR}
     who = f"model = {text(canary.model)} AND version = {text(canary.version)} AND status <> 'error'"
-    for name, found in _halves(lake, f"scores WHERE {who}", values, middle):
-        yield name, found
+    yield from _halves(lake, f"scores WHERE {who}", values, middle)
 
 
 def _value(output: Output) -> str:

@@ -78,8 +78,8 @@ def _with_errors(
 def _nothing_in_common(lake: Lake, found: Found) -> str:
     a, b = (lake.row(f"SELECT count(*) FROM pairs WHERE s{side} < 2")[0] for side in "ab")
     return (
-        f"{found.a.name} has scored {a:,} rows of this period and {found.b.name} {b:,}, and none is the same: "
-        "take a period in which both were live, or `podium replay` it through one of them"
+        f"of this period {found.a.name} has scored {a:,} rows and {found.b.name} {b:,}, none of them the "
+        "same: take a period in which both were live, or `podium replay` it through one of them"
     )
 
 
@@ -107,15 +107,17 @@ def _side(lake: Lake, side: str, who: Archived) -> Side:
 
 
 def _only(lake: Lake, this: str, other: str) -> int:
-    (count,) = lake.row(f"SELECT count(*) FROM pairs WHERE first AND s{this} < 2 AND coalesce(s{other}, 2) = 2")
+    (count,) = lake.row(
+        f"SELECT count(*) FROM pairs WHERE first AND s{this} < 2 AND coalesce(s{other}, 2) = 2"
+    )
     return int(count)
 
 
 def _quantiles(lake: Lake, ms: str, side: str) -> Quantiles:
     """Of each request that was scored, by the buckets of `podium.trials.quantiles.Histogram`."""
     found = lake.rows(f"""
-        SELECT CAST(CASE WHEN abs(x) < 2 ** -64 THEN 0 ELSE sign(x) * (1 + floor(32 * (log2(abs(x)) + 64))) END
-            AS BIGINT) AS key, count(*)
+        SELECT CAST(CASE WHEN abs(x) < 2 ** -64 THEN 0
+            ELSE sign(x) * (1 + floor(32 * (log2(abs(x)) + 64))) END AS BIGINT) AS key, count(*)
         FROM (SELECT CAST({ms} AS DOUBLE) AS x FROM pairs WHERE first AND s{side} < 2)
         WHERE x IS NOT NULL GROUP BY key ORDER BY key
     """)

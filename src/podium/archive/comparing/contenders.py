@@ -44,23 +44,31 @@ class Archived:
 
 def archived(lake: Lake, numbers: Numbers) -> tuple[Archived, ...]:
     """Everybody who has scores, the newest score last."""
-    found = lake.rows("""
-        SELECT model, version, arg_max(role, scored), bool_or(replayed), bool_or(NOT replayed), count(*),
-            epoch_us(max(scored))
-        FROM scores GROUP BY ALL ORDER BY max(scored), model, version
+    rows = lake.rows("""
+        SELECT model, version, role, replayed, count(*), epoch_us(max(scored))
+        FROM scores GROUP BY ALL ORDER BY max(scored), model, version, role
     """)
-    return tuple(
-        Archived(
-            model=model,
-            version=version,
-            number=numbers.get((model, version), 0),
-            role=role,
-            replayed=replayed,
-            live=live,
-            scores=scores,
-            last=last,
-        )
-        for model, version, role, replayed, live, scores, last in found
+    parts: dict[tuple[str, str], list[tuple[str, bool, int, int]]] = {}
+    for model, version, *part in rows:
+        role, replayed, scores, last = part
+        parts.setdefault((model, version), []).append((role, replayed, scores, last))
+    found = [_archived(model, version, numbers, of) for (model, version), of in parts.items()]
+    return tuple(sorted(found, key=lambda one: (one.last, one.name)))
+
+
+def _archived(
+    model: str, version: str, numbers: Numbers, parts: Sequence[tuple[str, bool, int, int]]
+) -> Archived:
+    """From its parts of one role each, the newest last."""
+    return Archived(
+        model=model,
+        version=version,
+        number=numbers.get((model, version), 0),
+        role=parts[-1][0],
+        replayed=any(replayed for _, replayed, _, _ in parts),
+        live=not all(replayed for _, replayed, _, _ in parts),
+        scores=sum(scores for _, _, scores, _ in parts),
+        last=parts[-1][3],
     )
 
 
@@ -95,7 +103,9 @@ def canary(known: Sequence[Archived]) -> Archived | None:
 
 
 def listed(known: Iterable[Archived]) -> str:
-    return ", ".join(_shown(one) for one in sorted(known, key=lambda one: (one.model, one.number, one.version)))
+    return ", ".join(
+        _shown(one) for one in sorted(known, key=lambda one: (one.model, one.number, one.version))
+    )
 
 
 def _shown(one: Archived) -> str:

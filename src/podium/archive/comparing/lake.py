@@ -69,7 +69,7 @@ class Lake:
     def arrays(self, sql: str) -> dict[str, np.ndarray]:
         """Each column as an array; NaN where a number is null, None where a text is."""
         found = self._connection.execute(sql).fetchnumpy()
-        return {name: _filled(values) for name, values in found.items()}
+        return {name: _filled(np.ma.asarray(values)) for name, values in found.items()}
 
 
 @contextmanager
@@ -97,7 +97,9 @@ def _tables(archive: str, endpoint: str) -> Iterator[tuple[str, DeltaTable]]:
         if reading.files(table):
             yield name, table
         elif name != OUTCOMES:
-            raise NotFound(f"nothing is archived of {endpoint!r} yet: send requests first, as with `podium score`")
+            raise NotFound(
+                f"nothing is archived of {endpoint!r} yet: send requests first, as with `podium score`"
+            )
 
 
 @contextmanager
@@ -106,7 +108,11 @@ def _connected(spill: str) -> Iterator[DuckDBPyConnection]:
         import duckdb  # an extra, and slow to load: only who compares needs it
     except ModuleNotFoundError:
         raise MissingExtra("DuckDB", "reports") from None
-    settings = {"memory_limit": MEMORY, "temp_directory": spill, "preserve_insertion_order": "false"}
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY,
+        "temp_directory": spill,
+        "preserve_insertion_order": False,
+    }
     with duckdb.connect(config=settings) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         yield connection
@@ -132,12 +138,14 @@ def _described(connection: DuckDBPyConnection, name: str) -> dict[str, str]:
     return {column: kind for column, kind, *_ in connection.execute(f"DESCRIBE {name}").fetchall()}
 
 
-def _filled(values: np.ndarray) -> np.ndarray:
-    if not isinstance(values, np.ma.MaskedArray):
-        return values
-    if values.dtype.kind in "fiub":
-        return values.astype(float).filled(np.nan)
-    return np.where(np.ma.getmaskarray(values), None, values.data)
+def _filled(values: np.ma.MaskedArray[Any, Any]) -> np.ndarray:
+    missing = np.ma.getmaskarray(values)
+    plain: np.ndarray = values.data
+    if not missing.any():
+        return plain
+    plain = plain.astype(float if plain.dtype.kind in "fiub" else object)
+    plain[missing] = np.nan if plain.dtype.kind == "f" else None
+    return plain
 
 
 def text(value: str) -> str:

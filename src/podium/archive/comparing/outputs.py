@@ -13,7 +13,7 @@ Classes = Mapping[str, Sequence[str]]
 
 PROBABILITY = "_probability"
 SMALLEST = 2.220446049250313e-16
-"""The probability that a logarithm is taken of at least: the resolution of a double, as scikit-learn has it."""
+"""The least probability that a logarithm is taken of: the resolution of a double, as in scikit-learn."""
 
 
 class What(StrEnum):

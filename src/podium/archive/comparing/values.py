@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from podium.archive.comparing.lake import Lake
 from podium.archive.comparing.outputs import Output, What, label_of
 from podium.archive.comparing.pairs import BOTH
 from podium.trials.agreement import Agreement, agreement
 from podium.trials.comparison import Bar, Crossing, OutputComparison
-from podium.trials.quantiles import PROBABILITIES, Point, Quantiles
+from podium.trials.quantiles import PROBABILITIES, Point, Quantiles, quantiles
 
 POINTS = (0.001, *PROBABILITIES, 0.999)
 """Of a Q–Q plot: the percentiles, and the tails."""
@@ -31,15 +32,14 @@ def overall(lake: Lake, outputs: Sequence[Output], tolerance: float) -> Agreemen
 
 def compared(lake: Lake, output: Output, tolerance: float) -> OutputComparison | None:
     """An output of both, without its errors; None where none of the rows has it from both."""
-    rows, agreed = lake.row(
-        f"SELECT count(*), count(*) FILTER ({output.agrees(tolerance)}) FROM pairs WHERE {BOTH} AND {output.both}"
-    )
+    agreeing_rows = f"count(*) FILTER ({output.agrees(tolerance)})"
+    rows, agreed = lake.row(f"SELECT count(*), {agreeing_rows} FROM pairs WHERE {BOTH} AND {output.both}")
     if not rows:
         return None
     agreeing = agreement(rows, agreed, tolerance)
     if output.what is not What.NUMBER:
         return OutputComparison(name=output.name, agreement=agreeing, crossings=_crossings(lake, output))
-    a, b = _quantiles(lake, output, output.a), _quantiles(lake, output, output.b)
+    a, b = _quantiles(lake, output)
     return OutputComparison(
         name=output.name,
         agreement=agreeing,
@@ -53,10 +53,13 @@ def compared(lake: Lake, output: Output, tolerance: float) -> OutputComparison |
 # --- numbers --------------------------------------------------------------------------------
 
 
-def _quantiles(lake: Lake, output: Output, value: str) -> dict[float, float]:
+def _quantiles(lake: Lake, output: Output) -> tuple[dict[float, float], dict[float, float]]:
+    """Of a's and of b's scores, at every point that is shown."""
     wanted = sorted({*POINTS, *_SUMMARY})
-    (found,) = lake.row(f"SELECT quantile_disc({value}, {wanted}) FROM pairs WHERE {BOTH} AND {output.both}")
-    return dict(zip(wanted, found, strict=True))
+    found = lake.arrays(f"SELECT {output.a} AS a, {output.b} AS b FROM pairs WHERE {BOTH} AND {output.both}")
+    with ThreadPoolExecutor(2) as pool:  # sorting is most of the work, and lets go of Python's lock
+        a, b = pool.map(lambda values: quantiles(values, wanted).tolist(), (found["a"], found["b"]))
+    return dict(zip(wanted, a, strict=True)), dict(zip(wanted, b, strict=True))
 
 
 def _summary(count: int, found: dict[float, float]) -> Quantiles:
@@ -65,26 +68,22 @@ def _summary(count: int, found: dict[float, float]) -> Quantiles:
 
 
 def _bars(lake: Lake, output: Output) -> tuple[Bar, ...]:
-    """How b - a is distributed."""
-    apart = f"SELECT {output.b} - {output.a} AS d FROM pairs WHERE {BOTH} AND {output.both}"
-    (edges,) = lake.row(f"SELECT quantile_disc(d, {list(EDGES)}) FROM ({apart})")
-    low, high = edges
-    width = (high - low) / BARS
-    if not width:  # nearly all differences are the same
-        return tuple(
-            Bar(low=bounds[0], high=bounds[1], count=count)
-            for bounds, count in zip(
-                ((None, low), (low, low), (low, None)),
-                lake.row(f"SELECT count(*) FILTER (d < {low}), count(*) FILTER (d = {low}), count(*) FILTER (d > {low}) FROM ({apart})"),
-                strict=True,
-            )
+    """How b - a is distributed: bars of one width, and what lies outside of them."""
+    apart = f"(SELECT {output.b} - {output.a} AS d FROM pairs WHERE {BOTH} AND {output.both})"
+    ((low, high),) = lake.row(f"SELECT quantile_disc(d, {list(EDGES)}) FROM {apart}")
+    edges = [low + (high - low) * i / BARS for i in range(BARS)] + [high] if low < high else [low]
+    places = f"WHEN d > {edges[-1]!r} THEN {len(edges)} ELSE 0 END"
+    if len(edges) > 1:
+        width = (high - low) / BARS
+        places = (
+            f"WHEN d < {low!r} THEN 0 WHEN d > {high!r} THEN {BARS + 1} "
+            f"ELSE least(floor((d - {low!r}) / {width!r}), {BARS - 1}) + 1 END"
         )
-    place = f"CASE WHEN d < {low} THEN -1 WHEN d > {high} THEN {BARS} ELSE least(floor((d - {low}) / {width}), {BARS - 1}) END"
-    counts = dict(lake.rows(f"SELECT CAST({place} AS INTEGER), count(*) FROM ({apart}) GROUP BY 1"))
-    bounds = [low + width * i for i in range(BARS)] + [high]
-    lows, highs = [None, *bounds], [*bounds, None]
+    counts = dict(lake.rows(f"SELECT CAST(CASE {places} AS INTEGER), count(*) FROM {apart} GROUP BY 1"))
+    lows, highs = [None, *edges], [*edges, None]
     return tuple(
-        Bar(low=lows[i], high=highs[i], count=counts.get(i - 1, 0)) for i in range(BARS + 2)
+        Bar(low=low, high=high, count=counts.get(number, 0))
+        for number, (low, high) in enumerate(zip(lows, highs, strict=True))
     )
 
 

@@ -24,11 +24,11 @@ def _of(lake: Lake, output: Output) -> Iterator[Disagreement]:
     distance = output.distance()
     apart = f"{distance} > 0" if distance else f"{output.a} <> {output.b}"
     rows = lake.rows(f"""
-        SELECT k, {output.a}, {output.b}, {distance or "NULL"} AS distance, {output.t} FROM pairs
+        SELECT k, received, {output.a}, {output.b}, {distance or "NULL"} AS distance, {output.t} FROM pairs
         WHERE {BOTH} AND {output.both} AND {apart} ORDER BY distance DESC, received DESC, k LIMIT {WORST}
     """)
-    came_in = _came_in(lake, [k for k, *_ in rows])
-    for k, a, b, far, outcome in rows:
+    came_in = _came_in(lake, [(k, received) for k, received, *_ in rows])
+    for k, _, a, b, far, outcome in rows:
         id, row, inputs = came_in[k]
         yield Disagreement(
             id=id,
@@ -42,14 +42,18 @@ def _of(lake: Lake, output: Output) -> Iterator[Disagreement]:
         )
 
 
-def _came_in(lake: Lake, keys: Sequence[int]) -> dict[int, tuple[str, int, dict[str, Any]]]:
-    """Id, number of the row, and inputs of each key."""
+def _came_in(lake: Lake, keys: Sequence[tuple[int, int]]) -> dict[int, tuple[str, int, dict[str, Any]]]:
+    """Id, number of the row, and inputs of each key, which comes with the time of arrival."""
     if not keys:
         return {}
     names = [name for name in lake.columns(REQUESTS) if name.startswith("in_")]
-    listed = ", ".join(map(str, keys))
+    listed = ", ".join(str(k) for k, _ in keys)
+    # The time is the cheaper look: most files and rows are left out by it before an id is read.
+    times = ", ".join(f"make_timestamptz({received})" for _, received in keys)
     selected = "".join(f", {column(name)}" for name in names)
-    found = lake.rows(f"SELECT {KEY}, id, row{selected} FROM requests WHERE {KEY} IN ({listed})")
+    found = lake.rows(
+        f"SELECT {KEY}, id, row{selected} FROM requests WHERE received IN ({times}) AND {KEY} IN ({listed})"
+    )
     inputs = [name.removeprefix("in_") for name in names]
     return {k: (id, row, dict(zip(inputs, values, strict=True))) for k, id, row, *values in found}
 

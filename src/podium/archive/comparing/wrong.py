@@ -15,7 +15,7 @@ from podium.archive.comparing.lake import Lake, column, text
 from podium.archive.comparing.outputs import SMALLEST, Output, What, label_of
 from podium.archive.comparing.pairs import BOTH, KEY
 from podium.archive.names import REQUESTS
-from podium.trials.comparison import ErrorComparison, PairedLoss, Segment, paired
+from podium.trials.comparison import ErrorComparison, Segment, paired
 from podium.trials.errors import (
     BINS,
     Calibration,
@@ -42,7 +42,9 @@ _SCALARS = (*_NUMBERS, "VARCHAR", "BOOLEAN")
 def judge(lake: Lake, outputs: Sequence[Output]) -> tuple[Output, ...]:
     """Make the table `judged`; returns the outputs of which it has outcomes."""
     counts = lake.row(
-        "SELECT " + ", ".join(f"count({output.t}) FILTER ({BOTH} AND {output.both})" for output in outputs) + " FROM pairs"
+        "SELECT "
+        + ", ".join(f"count({output.t}) FILTER ({BOTH} AND {output.both})" for output in outputs)
+        + " FROM pairs"
     )
     known = tuple(output for output, count in zip(outputs, counts, strict=True) if count)
     if known:
@@ -61,7 +63,9 @@ def judge(lake: Lake, outputs: Sequence[Output]) -> tuple[Output, ...]:
 
 def _inputs(lake: Lake) -> list[str]:
     """The columns of those inputs that have one value in a row."""
-    return [name for name, kind in lake.columns(REQUESTS).items() if name.startswith("in_") and kind in _SCALARS]
+    return [
+        name for name, kind in lake.columns(REQUESTS).items() if name.startswith("in_") and kind in _SCALARS
+    ]
 
 
 # --- overall --------------------------------------------------------------------------------
@@ -108,7 +112,12 @@ def _moments_by(
         (
             group,
             PairMoments(
-                count=count, mean_a=mean_a, mean_b=mean_b, variance_a=var_a, variance_b=var_b, covariance=covar
+                count=count,
+                mean_a=mean_a,
+                mean_b=mean_b,
+                variance_a=var_a,
+                variance_b=var_b,
+                covariance=covar,
             ),
         )
         for group, count, mean_a, mean_b, var_a, var_b, covar in found
@@ -135,7 +144,8 @@ def _cost(output: Output, loss: Loss, value: str) -> str:
 def _numbers(lake: Lake, output: Output, value: str) -> NumberErrors:
     d = f"({value} - {output.t})"
     count, mae, rmse, bias = lake.row(
-        f"SELECT count(*), avg(abs({d})), sqrt(avg({d} ** 2)), avg({d}) FROM judged WHERE {_has_outcome(output)}"
+        f"SELECT count(*), avg(abs({d})), sqrt(avg({d} ** 2)), avg({d}) "
+        f"FROM judged WHERE {_has_outcome(output)}"
     )
     return NumberErrors(count=count, mae=mae, rmse=rmse, bias=bias)
 
@@ -165,7 +175,8 @@ def _auc(lake: Lake, output: Output, value: str) -> float | None:
 
 def _auc_of(lake: Lake, output: Output, value: str, number: int) -> float | None:
     found = lake.arrays(f"""
-        SELECT count(*) FILTER ({output.t} = {number}) AS positive, count(*) FILTER ({output.t} <> {number}) AS negative
+        SELECT count(*) FILTER ({output.t} = {number}) AS positive,
+            count(*) FILTER ({output.t} <> {number}) AS negative
         FROM judged WHERE {_has_outcome(output)} GROUP BY {value}[{number}] ORDER BY {value}[{number}]
     """)
     return auc_of_counts(found["positive"], found["negative"])
@@ -178,7 +189,8 @@ def _calibration(lake: Lake, output: Output, value: str) -> Calibration | None:
     else:
         probability, hit = f"list_max({value})", f"{label_of(value)} = {output.t}"
     found = lake.rows(f"""
-        SELECT CAST(least(floor({BINS} * p), {BINS - 1}) AS INTEGER) AS bin, count(*), sum(p), count(*) FILTER (hit)
+        SELECT CAST(least(floor({BINS} * p), {BINS - 1}) AS INTEGER) AS bin,
+            count(*), sum(p), count(*) FILTER (hit)
         FROM (SELECT {probability} AS p, {hit} AS hit FROM judged WHERE {_has_outcome(output)}) GROUP BY bin
     """)
     counts, predicted, hits = np.zeros(BINS, np.int64), np.zeros(BINS), np.zeros(BINS, np.int64)
@@ -217,7 +229,9 @@ def _of_number(lake: Lake, name: str) -> _Parts:
     """As many rows in each, where the values allow it; a few different values are a segment each."""
     value = column(name)
     there = f"FROM judged WHERE NOT ({_missing(value)})"
-    values = [found for (found,) in lake.rows(f"SELECT DISTINCT {value} {there} ORDER BY 1 LIMIT {VALUES + 1}")]
+    values = [
+        found for (found,) in lake.rows(f"SELECT DISTINCT {value} {there} ORDER BY 1 LIMIT {VALUES + 1}")
+    ]
     if len(values) <= VALUES:
         return _each(value, [(repr(found), _number(found)) for found in values], missing=_missing(value))
     wanted = [round(i / PARTS, 4) for i in range(1, PARTS)]
