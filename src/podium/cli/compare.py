@@ -94,7 +94,7 @@ def _tolerance(said: str | None, project: Project) -> float:
         return project.endpoint.agreement
     part = projects.parse_part(said)
     if part is None:
-        raise click.BadParameter(f"{said!r} is no part: write as in 5% or 0.05", param_hint="--tolerance")
+        raise click.BadParameter(f"{said!r} is no part: write as in 5%", param_hint="--tolerance")
     return part
 
 

@@ -92,8 +92,8 @@ def in_short(found: Comparison) -> Iterator[str]:
     )
     agreement = found.agreement
     yield (
-        f"They agree on {_part(agreement.part)} of the rows (numbers within {agreement.tolerance:.3g} of "
-        f"{found.a.name}'s)."
+        f"They agree on {_part(agreement.part)} of the rows (numbers within {100 * agreement.tolerance:.3g} % "
+        f"of {found.a.name}'s)."
     )
     yield from _of_errors(found)
     yield _of_inputs(found)
@@ -228,7 +228,7 @@ def _errors(found: Comparison, output: OutputComparison, errors: ErrorComparison
         title=f"Errors: {output.name}",
         kind="errors",
         output=output.name,
-        notes=(f"Against {errors.outcomes:,} outcomes.", _verdict(found, errors.judged)),
+        notes=(f"Against {errors.outcomes:,} outcomes.",),
         columns=columns,
         rows=tuple(rows),
     )

@@ -21,7 +21,7 @@ LEFT, RIGHT, TOP, BOTTOM = 64, 16, 12, 44
 BAR = 22
 """Height of a line of a chart of lines."""
 
-LABELS = 190
+LABELS = 220
 _ids = count(1)
 
 
@@ -85,8 +85,8 @@ def quantile_quantile(found: Comparison, points: Sequence[Point], output: str) -
     ]
     return _svg(
         f"Q–Q plot of {output}",
-        f"Quantiles of {found.b.name} over those of {found.a.name}. Points on the diagonal line mean that both "
-        "are distributed alike.",
+        f"Quantiles of {found.b.name} over those of {found.a.name}. On the diagonal both are distributed "
+        "alike.",
         parts,
     )
 
@@ -142,7 +142,7 @@ def latencies(found: Comparison) -> str:
         ]
     return _svg(
         "Latency quantiles",
-        f"Median, p90, p95 and p99 of the time in the queue, of the computation and of both, of {found.a.name} "
+        f"Median, p90, p95 and p99 of the time in the queue, of the computation and of both: {found.a.name} "
         f"and {found.b.name}, on a logarithmic scale.",
         parts,
         height,
@@ -214,8 +214,8 @@ def _axes(x: Scale, y: Scale, under: str, beside: str) -> Iterator[str]:
         yield _text(LEFT - 6, y(tick) + 4, _tick(tick), "end")
     yield from _vertical(x, HEIGHT, under)
     yield (
-        f'<text class="axis" text-anchor="middle" transform="rotate(-90)" x="{-(HEIGHT - BOTTOM + TOP) / 2:g}" '
-        f'y="13">{escape(_short(beside, 44))}</text>'
+        f'<text class="axis" text-anchor="middle" transform="rotate(-90)" '
+        f'x="{-(HEIGHT - BOTTOM + TOP) / 2:g}" y="13">{escape(_short(beside, 44))}</text>'
     )
 
 
@@ -237,7 +237,9 @@ def _dot(x: float, y: float, kind: str, words: str, radius: float = 4) -> str:
     )
 
 
-def _rectangle(x: float, y: float, width: float, height: float, kind: str, words: str) -> str:
+def _rectangle(  # noqa: PLR0917 - SVG's own order
+    x: float, y: float, width: float, height: float, kind: str, words: str
+) -> str:
     return (
         f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}">'
         f"<title>{escape(words)}</title></rect>"
@@ -250,7 +252,7 @@ def _text(x: float, y: float, words: str, anchor: str) -> str:
 
 def _label(words: str, at: float) -> str:
     """Left of a line; what does not fit is in the table."""
-    return _text(LABELS - 10, at + 4, _short(words, 30), "end")
+    return _text(LABELS - 10, at + 4, _short(words, 32), "end")
 
 
 def _short(words: str, most: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -12,11 +12,11 @@ from podium.archive.comparing.contenders import Archived, Numbers, archived, two
 from podium.archive.comparing.contenders import canary as canary_of
 from podium.archive.comparing.lake import Lake
 from podium.archive.comparing.outputs import Classes, Output, outputs_of
-from podium.archive.comparing.pairs import BOTH, ask, pair
+from podium.archive.comparing.pairs import BOTH, CANARY, Asked, ask, pair
 from podium.archive.names import SCORES
 from podium.errors import ArchiveError
 from podium.period import Period
-from podium.trials.comparison import Comparison, Latency, OutputComparison, Side
+from podium.trials.comparison import CanaryDrift, Comparison, Latency, OutputComparison, Side
 from podium.trials.quantiles import Histogram, Quantiles, summary
 
 
@@ -45,7 +45,11 @@ def compare(
     """
     asked = ask(lake, period)
     outputs = outputs_of(lake.columns(SCORES), classes)
-    pair(lake, found.a, found.b, outputs, period)
+    reference = canary_of(found.known)
+    sides = {"a": found.a, "b": found.b}
+    if reference and reference not in sides.values():
+        sides[CANARY] = reference
+    pair(lake, sides, outputs, asked=asked, period=period)
     requests, rows = lake.row(f"SELECT count(*) FILTER (first), count(*) FROM pairs WHERE {BOTH}")
     if not rows:
         raise ArchiveError(_nothing_in_common(lake, found))
@@ -65,8 +69,15 @@ def compare(
         outputs=tuple(_with_errors(lake, output, one, judged) for output, one in common.items()),
         worst=worst.worst(lake, tuple(common)),
         segments=tuple(wrong.segments(lake, judged)) if judged else (),
-        canary=canary.drift(lake, reference, outputs) if (reference := canary_of(found.known)) else None,
+        canary=_drift(lake, sides, reference, outputs, asked) if reference else None,
     )
+
+
+def _drift(
+    lake: Lake, sides: Mapping[str, Archived], reference: Archived, outputs: Sequence[Output], asked: Asked
+) -> CanaryDrift | None:
+    (side,) = (side for side, who in sides.items() if who == reference)
+    return canary.drift(lake, reference, side, outputs, asked)
 
 
 def _with_errors(

@@ -80,7 +80,8 @@ def chosen(known: Sequence[Archived], word: str) -> Archived:
     meant = [one for one in known if one.is_named(word)]
     if not meant:
         models = sorted({one.model for one in known})
-        near = "" if word in models else did_you_mean(word.partition("@")[0], models)
+        model = word.partition("@")[0]
+        near = "" if model in models else did_you_mean(model, models)
         raise ArchiveError(f"{word!r} has no scores in the archive{near}; there are {listed(known)}")
     if "@" in word and len(meant) > 1:
         raise ArchiveError(f"{word!r} means {listed(meant)}: give more digits")

@@ -1,6 +1,7 @@
 """What both said of the same rows: one table that everything else is asked of.
 
-A row is known by a hash of its request's id and its number: joining texts takes half as much time again. ten million rows any two have the same hash with a chance of three in a million, and are then one row here.
+A row is known by a hash of its request's id and its number: joining texts takes half as much time again. Of
+ten million rows any two have the same hash with a chance of three in a million, and are then one row here.
 """
 
 from __future__ import annotations
@@ -19,41 +20,47 @@ KEY = "hash(id, row)"
 BOTH = "(sa < 2 AND sb < 2)"
 """Of the table `pairs`: both have scored the row, in time or late."""
 
+CANARY = "c"
+"""The third side of the table `said`, beside `a` and `b`."""
+
+SAMPLE = 200_000
+"""About so many rows are enough to see whether a column has moved, the same ones each time."""
+
 _STATUS = "CAST(CASE status WHEN 'ok' THEN 0 WHEN 'late' THEN 1 ELSE 2 END AS UTINYINT)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The requests of a period: its rows, and the time from the first to after the last in µs."""
+    """The requests of a period: how many rows, and the time from the first to after the last in µs."""
 
     rows: int
     since: int
     until: int
 
+    @property
+    def sample(self) -> str:
+        """Whether a row, by its key `k`, is among those that drift is looked for in."""
+        return f"k % {max(1, self.rows // SAMPLE)} = 0"
+
 
 def ask(lake: Lake, period: Period | None) -> Asked:
-    """Make the table `asked`: a row for each row of the period's requests, with the time of arrival.
+    """Make the table `asked`: a row for each row of the period's requests, with the time of arrival in µs.
 
-    Raises ArchiveError where there is none, and says when there are.
+    Where a caller used an id twice, the first request counts. Raises ArchiveError where there is none, and
+    says when there are.
     """
     kept = f"WHERE {_in(period)}" if period else ""
-    lake.do(
-        f"CREATE TEMP TABLE asked AS SELECT {KEY} AS k, row = 0 AS first, epoch_us(received) AS received "
-        f"FROM requests {kept}"
-    )
-    rows, distinct, since, until = lake.row(
-        "SELECT count(*), count(DISTINCT k), min(received), max(received) FROM asked"
-    )
+    lake.do(f"""
+        CREATE TEMP TABLE asked AS
+        SELECT {KEY} AS k, any_value(row = 0) AS first, min(epoch_us(received)) AS received
+        FROM requests {kept} GROUP BY k
+    """)
+    rows, since, until = lake.row("SELECT count(*), min(received), max(received) FROM asked")
     if not rows:
         raise ArchiveError(_nothing_in(lake, period))
-    if distinct < rows:  # a caller used an id twice: the first of them counts
-        lake.do(
-            "CREATE OR REPLACE TEMP TABLE asked AS "
-            "SELECT k, first, min(received) AS received FROM asked GROUP BY ALL"
-        )
     if period:
-        return Asked(rows=distinct, since=period.since_us, until=period.until_us)
-    return Asked(rows=distinct, since=since, until=until + 1)
+        return Asked(rows=rows, since=period.since_us, until=period.until_us)
+    return Asked(rows=rows, since=since, until=until + 1)
 
 
 def _nothing_in(lake: Lake, period: Period | None) -> str:
@@ -69,17 +76,37 @@ def _in(period: Period) -> str:
     return f"received >= {since} AND received < {until}"
 
 
-def pair(lake: Lake, a: Archived, b: Archived, outputs: Sequence[Output], period: Period | None) -> None:
-    """Make the table `pairs` of `asked`: both statuses (null: no score), times in ms, values and outcomes.
+def pair(
+    lake: Lake,
+    sides: Mapping[str, Archived],
+    outputs: Sequence[Output],
+    *,
+    asked: Asked,
+    period: Period | None,
+) -> None:
+    """Make the tables `said`, of all sides, and `pairs`, of `asked` with both statuses, times and values.
 
-    `sa`, `qa`, `ca` and `aN` are a's status (0 in time, 1 late, 2 failed), time in the queue, time of the
-    computation and outputs.
+    `sa`, `qa`, `ca` and `aN` are a's status (0 in time, 1 late, 2 failed, null: no score), time in the queue
+    and of the computation in ms, and outputs; `tN` are the outcomes. Of the canary there is a sample.
     """
     ids = _ids(lake, period)
-    _join(lake, a, b, outputs, ids, distinct=False)
-    asked, paired = lake.row("SELECT (SELECT count(*) FROM asked), (SELECT count(*) FROM pairs)")
-    if paired > asked:  # a score beside an error, or beside its replay: the better one counts
-        _join(lake, a, b, outputs, ids, distinct=True)
+    values = "".join(f", {output.scores} AS o{output.number}" for output in outputs)
+    cases = "".join(f" WHEN {_is(who)} THEN {text(side)}" for side, who in sides.items())
+    lake.do(f"""
+        CREATE TEMP TABLE said AS
+        SELECT CASE{cases} END AS side, {KEY} AS k, {_STATUS} AS s, CAST(queue_ms AS FLOAT) AS q,
+            CAST(compute_ms AS FLOAT) AS c, replayed, scored{values}
+        FROM scores
+        WHERE ({" OR ".join(map(_is, sides.values()))}){ids} AND (side <> {text(CANARY)} OR {asked.sample})
+    """)
+    _join(lake, outputs, ids)
+    (paired,) = lake.row("SELECT count(*) FROM pairs")
+    if paired > asked.rows:  # a score beside an error, or beside its replay: the better one counts
+        lake.do("""
+            CREATE OR REPLACE TEMP TABLE said AS SELECT * FROM said
+            QUALIFY row_number() OVER (PARTITION BY side, k ORDER BY s, replayed, scored DESC) = 1
+        """)
+        _join(lake, outputs, ids)
 
 
 def _ids(lake: Lake, period: Period | None) -> str:
@@ -90,29 +117,26 @@ def _ids(lake: Lake, period: Period | None) -> str:
     return f" AND id BETWEEN {text(first)} AND {text(last)}"
 
 
-def _join(
-    lake: Lake, a: Archived, b: Archived, outputs: Sequence[Output], ids: str, *, distinct: bool
-) -> None:
+def _is(who: Archived) -> str:
+    return f"(model = {text(who.model)} AND version = {text(who.version)})"
+
+
+def _join(lake: Lake, outputs: Sequence[Output], ids: str) -> None:
     there = lake.columns(OUTCOMES) if lake.has(OUTCOMES) else {}
     known = {output.t: expression for output in outputs if (expression := output.outcome(there))}
     unknown = "".join(f", NULL AS {output.t}" for output in outputs if output.t not in known)
     lake.do(f"""
         CREATE OR REPLACE TEMP TABLE pairs AS
         SELECT *{unknown} FROM asked
-        LEFT JOIN ({_scores("a", a, outputs, ids, distinct=distinct)}) USING (k)
-        LEFT JOIN ({_scores("b", b, outputs, ids, distinct=distinct)}) USING (k)
+        LEFT JOIN ({_scores("a", outputs)}) USING (k)
+        LEFT JOIN ({_scores("b", outputs)}) USING (k)
         {f"LEFT JOIN ({_newest(known, ids)}) USING (k)" if known else ""}
     """)
 
 
-def _scores(side: str, who: Archived, outputs: Sequence[Output], ids: str, *, distinct: bool) -> str:
-    values = "".join(f", {output.scores} AS {side}{output.number}" for output in outputs)
-    best = f"QUALIFY row_number() OVER (PARTITION BY k ORDER BY s{side}, replayed, scored DESC) = 1"
-    return (
-        f"SELECT {KEY} AS k, {_STATUS} AS s{side}, CAST(queue_ms AS FLOAT) AS q{side}, "
-        f"CAST(compute_ms AS FLOAT) AS c{side}{values} FROM scores "
-        f"WHERE model = {text(who.model)} AND version = {text(who.version)}{ids} {best if distinct else ''}"
-    )
+def _scores(side: str, outputs: Sequence[Output]) -> str:
+    values = "".join(f", o{output.number} AS {side}{output.number}" for output in outputs)
+    return f"SELECT k, s AS s{side}, q AS q{side}, c AS c{side}{values} FROM said WHERE side = {text(side)}"
 
 
 def _newest(outcomes: Mapping[str, str], ids: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from podium.archive.comparing.lake import Lake, column, text
 from podium.archive.comparing.outputs import SMALLEST, Output, What, label_of
-from podium.archive.comparing.pairs import BOTH, KEY
+from podium.archive.comparing.pairs import BOTH
 from podium.archive.names import REQUESTS
 from podium.trials.comparison import ErrorComparison, Segment, paired
 from podium.trials.errors import (
@@ -49,16 +49,18 @@ def judge(lake: Lake, outputs: Sequence[Output]) -> tuple[Output, ...]:
     known = tuple(output for output, count in zip(outputs, counts, strict=True) if count)
     if known:
         some = " OR ".join(f"{output.t} IS NOT NULL" for output in known)
-        inputs = "".join(f", any_value({column(name)}) AS {column(name)}" for name in _inputs(lake))
         lake.do(f"CREATE TEMP TABLE judged AS SELECT * FROM pairs WHERE {BOTH} AND ({some})")
-        if inputs:
-            lake.do(f"""
-                CREATE OR REPLACE TEMP TABLE judged AS
-                SELECT * FROM judged JOIN (
-                    SELECT {KEY} AS k{inputs} FROM requests WHERE {KEY} IN (SELECT k FROM judged) GROUP BY k
-                ) USING (k)
-            """)
+        _add_inputs(lake)
     return known
+
+
+def _add_inputs(lake: Lake) -> None:
+    inputs = "".join(f", requests.{column(name)}" for name in _inputs(lake))
+    lake.do(f"""
+        CREATE OR REPLACE TEMP TABLE judged AS
+        SELECT judged.*{inputs} FROM judged JOIN requests
+        ON judged.k = hash(requests.id, requests.row) AND judged.received = epoch_us(requests.received)
+    """)
 
 
 def _inputs(lake: Lake) -> list[str]:
