@@ -72,9 +72,9 @@ def read(project: Project, a: str, b: str, *, period: Period | None, tolerance: 
     versions = FolderRegistry(project.registry_dir).versions()
     since = period.first_day if period else None
     with opened(project.archive.location, project.name, since=since) as lake:
-        found = find(lake, a, b, _numbers(versions))
+        found = find(lake, a, b, numbers=_numbers(versions), period=period)
         classes = _classes(versions, (found.b, found.a))
-        return compared(lake, project.name, found, period=period, tolerance=tolerance, classes=classes)
+        return compared(lake, project.name, found, tolerance=tolerance, classes=classes)
 
 
 def _two(words: tuple[str, ...], project: Project) -> tuple[str, str]:

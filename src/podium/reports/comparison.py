@@ -92,8 +92,8 @@ def in_short(found: Comparison) -> Iterator[str]:
     )
     agreement = found.agreement
     yield (
-        f"They agree on {_part(agreement.part)} of the rows (numbers within {100 * agreement.tolerance:.3g} % "
-        f"of {found.a.name}'s)."
+        f"They agree on {_part(agreement.part)} of the rows: numbers within "
+        f"{100 * agreement.tolerance:.3g} % of {found.a.name}'s, all else when it is the same."
     )
     yield from _of_errors(found)
     yield _of_inputs(found)

@@ -22,34 +22,32 @@ from podium.trials.quantiles import Histogram, Quantiles, summary
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The two contenders that a question is about, and everybody else in the archive."""
+    """What a question is about: the requests, the two contenders, and everybody else in the archive."""
 
+    period: Period | None
+    asked: Asked
     a: Archived
     b: Archived
     known: tuple[Archived, ...]
 
 
-def find(lake: Lake, a: str, b: str, numbers: Numbers) -> Found:
-    """Raises ArchiveError for a word that means nobody, several or twice the same."""
+def find(lake: Lake, a: str, b: str, *, numbers: Numbers, period: Period | None) -> Found:
+    """Raises ArchiveError for a period without requests, and for words that mean nobody or twice the same."""
+    asked = ask(lake, period)
     known = archived(lake, numbers)
     first, second = two(known, a, b)
-    return Found(a=first, b=second, known=known)
+    return Found(period=period, asked=asked, a=first, b=second, known=known)
 
 
-def compare(
-    lake: Lake, endpoint: str, found: Found, *, period: Period | None, tolerance: float, classes: Classes
-) -> Comparison:
-    """What both said of the period's requests, or of all.
-
-    Raises ArchiveError where no request came in then, and where the two have no row in common.
-    """
-    asked = ask(lake, period)
+def compare(lake: Lake, endpoint: str, found: Found, *, tolerance: float, classes: Classes) -> Comparison:
+    """What both said of the requests. Raises ArchiveError where they have no row in common."""
+    asked = found.asked
     outputs = outputs_of(lake.columns(SCORES), classes)
     reference = canary_of(found.known)
     sides = {"a": found.a, "b": found.b}
     if reference and reference not in sides.values():
         sides[CANARY] = reference
-    pair(lake, sides, outputs, asked=asked, period=period)
+    pair(lake, sides, outputs, asked=asked, period=found.period)
     requests, rows = lake.row(f"SELECT count(*) FILTER (first), count(*) FROM pairs WHERE {BOTH}")
     if not rows:
         raise ArchiveError(_nothing_in_common(lake, found))
