@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from podium.archive.comparing.contenders import Archived
-from podium.archive.comparing.lake import Lake, column, text
+from podium.archive.comparing.lake import Lake, column
 from podium.archive.comparing.outputs import Output, What, label_of
-from podium.archive.comparing.pairs import KEY, Asked
+from podium.archive.comparing.pairs import KEY, NUMBERS, Asked
 from podium.archive.names import REQUESTS
 from podium.period import moment_of, shown
 from podium.profiles import Profile
@@ -28,7 +28,7 @@ def drift(
     """
     (middle,) = lake.row("SELECT quantile_disc(received, 0.5) FROM asked")
     values = {output.name: _value(output) for output in outputs if output.what is not What.TENSOR}
-    said = f"SELECT k, * FROM said WHERE side = {text(side)} AND s < 2 AND {asked.sample}"
+    said = f"SELECT k, * FROM said WHERE side = {NUMBERS[side]} AND s < 2 AND {asked.sample}"
     scores = tuple(_halves(lake, said, values, middle))
     if not scores:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,8 +23,6 @@ MEMORY = "4GB"
 
 _READ = (REQUESTS, SCORES, OUTCOMES)
 """In this order: the archiver commits scores before their requests, so a request that is seen has them."""
-
-_GLOB = re.compile(r"[\[*?]")
 
 
 class Lake:
@@ -127,7 +124,7 @@ def _view(
         found = QueryBuilder().register(name, table).execute(f"SELECT * FROM {name}{kept}")
         connection.from_arrow(found).create(name)
         return
-    files = ", ".join(text(_GLOB.sub(r"[\g<0>]", file)) for file in reading.files(table))
+    files = ", ".join(text(file) for file in reading.files(table))
     connection.execute(
         f"CREATE TEMP VIEW {name} AS SELECT * FROM "
         f"read_parquet([{files}], hive_partitioning = true, union_by_name = true){kept}"

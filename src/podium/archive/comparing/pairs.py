@@ -21,7 +21,8 @@ BOTH = "(sa < 2 AND sb < 2)"
 """Of the table `pairs`: both have scored the row, in time or late."""
 
 CANARY = "c"
-"""The third side of the table `said`, beside `a` and `b`."""
+NUMBERS = {"a": 0, "b": 1, CANARY: 2}
+"""The sides of a comparison in the table `said`."""
 
 SAMPLE = 200_000
 """About so many rows are enough to see whether a column has moved, the same ones each time."""
@@ -90,23 +91,34 @@ def pair(
     and of the computation in ms, and outputs; `tN` are the outcomes. Of the canary there is a sample.
     """
     ids = _ids(lake, period)
-    values = "".join(f", {output.scores} AS o{output.number}" for output in outputs)
-    cases = "".join(f" WHEN {_is(who)} THEN {text(side)}" for side, who in sides.items())
-    lake.do(f"""
-        CREATE TEMP TABLE said AS
-        SELECT CASE{cases} END AS side, {KEY} AS k, {_STATUS} AS s, CAST(queue_ms AS FLOAT) AS q,
-            CAST(compute_ms AS FLOAT) AS c, replayed, scored{values}
-        FROM scores
-        WHERE ({" OR ".join(map(_is, sides.values()))}){ids} AND (side <> {text(CANARY)} OR {asked.sample})
-    """)
+    _say(lake, sides, outputs, asked, ids)
     _join(lake, outputs, ids)
     (paired,) = lake.row("SELECT count(*) FROM pairs")
     if paired > asked.rows:  # a score beside an error, or beside its replay: the better one counts
-        lake.do("""
-            CREATE OR REPLACE TEMP TABLE said AS SELECT * FROM said
-            QUALIFY row_number() OVER (PARTITION BY side, k ORDER BY s, replayed, scored DESC) = 1
-        """)
+        best = "QUALIFY row_number() OVER (PARTITION BY side, k ORDER BY s, replayed, scored DESC) = 1"
+        _say(lake, sides, outputs, asked, f"{ids} {best}")
         _join(lake, outputs, ids)
+
+
+def _say(
+    lake: Lake, sides: Mapping[str, Archived], outputs: Sequence[Output], asked: Asked, kept: str
+) -> None:
+    values = "".join(f", {output.scores} AS o{output.number}" for output in outputs)
+    cases = "".join(
+        f" WHEN version = {text(who.version)} AND model = {text(who.model)} THEN {NUMBERS[side]}"
+        for side, who in sides.items()
+    )
+    models, versions = (
+        ", ".join(sorted({text(word) for word in words}))
+        for words in zip(*((who.model, who.version) for who in sides.values()), strict=True)
+    )
+    lake.do(f"""
+        CREATE OR REPLACE TEMP TABLE said AS
+        SELECT CAST(CASE{cases} END AS UTINYINT) AS side, {KEY} AS k, {_STATUS} AS s,
+            CAST(queue_ms AS FLOAT) AS q, CAST(compute_ms AS FLOAT) AS c{values}
+        FROM scores WHERE model IN ({models}) AND version IN ({versions})
+            AND (side < {NUMBERS[CANARY]} OR side = {NUMBERS[CANARY]} AND {asked.sample}){kept}
+    """)
 
 
 def _ids(lake: Lake, period: Period | None) -> str:
@@ -115,10 +127,6 @@ def _ids(lake: Lake, period: Period | None) -> str:
         return ""
     first, last = lake.row(f"SELECT min(id), max(id) FROM requests WHERE {_in(period)}")
     return f" AND id BETWEEN {text(first)} AND {text(last)}"
-
-
-def _is(who: Archived) -> str:
-    return f"(model = {text(who.model)} AND version = {text(who.version)})"
 
 
 def _join(lake: Lake, outputs: Sequence[Output], ids: str) -> None:
@@ -136,7 +144,9 @@ def _join(lake: Lake, outputs: Sequence[Output], ids: str) -> None:
 
 def _scores(side: str, outputs: Sequence[Output]) -> str:
     values = "".join(f", o{output.number} AS {side}{output.number}" for output in outputs)
-    return f"SELECT k, s AS s{side}, q AS q{side}, c AS c{side}{values} FROM said WHERE side = {text(side)}"
+    return (
+        f"SELECT k, s AS s{side}, q AS q{side}, c AS c{side}{values} FROM said WHERE side = {NUMBERS[side]}"
+    )
 
 
 def _newest(outcomes: Mapping[str, str], ids: str) -> str:

@@ -366,11 +366,3 @@ def test_two_that_never_met_are_told_so(small: World) -> None:
 def test_an_archive_that_is_not_there_yet_says_so(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="nothing is archived"):
         World(tmp_path).compare()
-
-
-def test_a_folder_whose_name_is_a_pattern_is_read(tmp_path: Path) -> None:
-    world = World(tmp_path / "a[b]")
-    world.requests(["r1"], inputs_of(np.random.default_rng(3), 1))
-    for model in ("linear", "forest"):
-        world.scores(model, ["r1"], {"progression": np.array([1.0])})
-    assert world.compare().common == 1
