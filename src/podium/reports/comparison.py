@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from podium.period import moment_of, shown
+from podium.period import moment_of
+from podium.period import shown as shown_time
 from podium.trials.comparison import (
     CanaryDrift,
     Comparison,
@@ -117,7 +118,7 @@ def _verdict(found: Comparison, loss: PairedLoss) -> str:
         figures += f" ({loss.relative:+.1%})"
     if loss.interval is None:
         return f"{figures} on {pair.count:,} outcomes: too few to tell {b} and {a} apart."
-    interval = f"{_figure(loss.interval.low)} to {_figure(loss.interval.high)}"
+    interval = f"{_figure(loss.interval.low)} and {_figure(loss.interval.high)}"
     said = {
         "better": f"{b} is better than {a}",
         "worse": f"{b} is worse than {a}",
@@ -195,16 +196,16 @@ def _quantiles(found: Quantiles) -> Row:
 
 def _scores(found: Comparison, output: OutputComparison) -> Section:
     agreement = f"{_part(output.agreement.part)} of {output.agreement.rows:,} rows agree."
-    if output.points:
+    if shown := [point for point in output.points if point.q in SHOWN_QUANTILES]:
         return Section(
             title=f"Scores: {output.name}",
             kind="numbers",
             output=output.name,
             notes=(agreement, "Each column is a quantile of what each contender said on the common rows."),
-            columns=("contender", *(f"{q:.0%}" for q in SHOWN_QUANTILES)),
+            columns=("contender", *(f"{point.q:.0%}" for point in shown)),
             rows=(
-                (found.a.name, *(_figure(p.a) for p in output.points if p.q in SHOWN_QUANTILES)),
-                (found.b.name, *(_figure(p.b) for p in output.points if p.q in SHOWN_QUANTILES)),
+                (found.a.name, *(_figure(point.a) for point in shown)),
+                (found.b.name, *(_figure(point.b) for point in shown)),
             ),
         )
     return Section(
@@ -271,7 +272,13 @@ def _worst(found: Comparison) -> Section:
         kind="worst",
         columns=("id", "row", "output", found.a.name, found.b.name, "outcome", "inputs"),
         rows=tuple(
-            (one.id, str(one.row), one.output, *map(_value, (one.a, one.b, one.outcome)), _inputs(one.inputs))
+            (
+                _cut(one.id),
+                str(one.row),
+                one.output,
+                *map(_value, (one.a, one.b, one.outcome)),
+                _inputs(one.inputs),
+            )
             for one in found.worst
         ),
     )
@@ -305,7 +312,7 @@ def _drift(canary: CanaryDrift) -> Section:
 
 
 def _time(us: int) -> str:
-    return shown(moment_of(us))
+    return shown_time(moment_of(us))
 
 
 def _part(value: float | None) -> str:
@@ -329,10 +336,10 @@ def _value(value: Any) -> str:
 
 
 def _inputs(inputs: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={_value(value)}" for name, value in inputs.items())
+    return ", ".join(f"{_cut(name)}={_value(value)}" for name, value in inputs.items())
 
 
 def _cut(text: str) -> str:
-    """On one line, and not too long."""
-    line = " ".join(text.split())
+    """On one line, not too long, and nothing that a terminal would obey."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text)
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
