@@ -62,6 +62,14 @@ class TooManyRequests(PodiumError):
     """More requests are in flight than the endpoint's limit."""
 
 
+class Unauthorized(PodiumError):
+    """A key is needed, and the one given is missing or wrong."""
+
+
+class Forbidden(PodiumError):
+    """This is switched off here."""
+
+
 class NobodyInTime(PodiumError):
     """No contender's score was acceptable before the deadline, and there is no default answer."""
 

@@ -18,6 +18,7 @@ from podium.gateway.http import HttpGateway
 from podium.gateway.limits import Bodies
 from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
+from podium.gateway.training import Training
 from podium.run import Run
 from podium.streams.base import Stream
 from podium.streams.policies import PolicyStore
@@ -47,7 +48,7 @@ async def serve(
             )
         )
         bodies = await stack.enter_async_context(Bodies(run.limits))
-        server = _Server(HttpGateway(run, predictor, probes, bodies), fd, run)
+        server = _Server(HttpGateway(run, predictor, probes, bodies, Training(run, stream)), fd, run)
         serving = asyncio.create_task(server.serve(), name="gateway http")
         stopped = asyncio.create_task(stop.wait(), name="gateway stop")
         await asyncio.wait({serving, stopped, *predictor.tasks}, return_when=asyncio.FIRST_COMPLETED)

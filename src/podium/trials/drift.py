@@ -17,7 +17,6 @@ DRIFTED = 0.25
 Source: Siddiqi, "Credit Risk Scorecards" (Wiley, 2006).
 """
 
-
 LEAST = 20
 """A profile of fewer values says nothing of a distribution."""
 

@@ -96,7 +96,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
 class ClassErrors(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="classes"):
     """Of classes. Without probabilities there is only accuracy; where all outcomes are one class no AUC.
 
-    `auc` of more than two classes is the mean of one against the rest.
+    `auc` of more than two classes is the mean of each against the rest, None unless each occurs.
     """
 
     count: int
@@ -219,4 +219,4 @@ def _mean_auc(wide: np.ndarray, outcomes: np.ndarray) -> float | None:
         return auc(wide[:, 1], outcomes == 1)
     each = [auc(wide[:, i], outcomes == i) for i in range(wide.shape[1])]
     known = [value for value in each if value is not None]
-    return sum(known) / len(known) if known else None
+    return sum(known) / len(each) if len(known) == len(each) else None

@@ -7,7 +7,9 @@ from typing import Literal
 
 import msgspec
 
-from podium.records import Guards
+from podium import counters
+from podium.counters import total
+from podium.records import Guards, Policy, Role
 
 Guard = Literal["errors", "late", "defaults", "disagreement"]
 
@@ -29,6 +31,29 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     disagreed: int = 0
 
 
+def counted(boards: counters.Counts, policy: Policy) -> Counts:
+    """What the boards of all processes say of this policy's champion and canary, all-time.
+
+    Of several canaries the rows of all are counted.
+    """
+    champion = {"model": policy.champion.model, "version": policy.champion.version}
+    canaries = [c for c in policy.scoring if c.role is Role.CANARY]
+    errors = total(boards, "errors", **champion)
+    compared, agreed = (
+        sum(total(boards, name, model=c.model, version=c.version) for c in canaries)
+        for name in ("compared", "agreed")
+    )
+    return Counts(
+        scored=total(boards, "scored", **champion) + errors,
+        errors=errors,
+        late=total(boards, "late", **champion),
+        answered=total(boards, "answered"),
+        defaults=total(boards, "defaulted"),
+        compared=compared,
+        disagreed=compared - agreed,
+    )
+
+
 class Breach(msgspec.Struct, frozen=True, kw_only=True):
     """A guard whose bound was passed: `measured` is the part, `count` of how many."""
 
@@ -40,7 +65,7 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Window:
-    """The last `seconds` of one champion's counters, which only grow."""
+    """The last `seconds` of a champion's counters, which only grow; the next champion needs a new one."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -181,7 +181,7 @@ _STEPS = 40
 
 
 def _border(is_out: Callable[[float], bool], outer: float, inner: float) -> float:
-    """Where, from inside to outside, candidates begin to be out; never nearer to the inside than it is."""
+    """Where candidates begin to be out on the way from inside to outside, rounded outwards."""
     for _ in range(_STEPS if outer != inner else 0):
         middle = (outer + inner) / 2
         if is_out(middle):

@@ -80,6 +80,8 @@ def test_more_classes_have_scikit_learns_errors(kinds: int, rows: int, seed: int
     if len(set(outcomes.tolist())) == kinds:
         wanted = metrics.roc_auc_score(outcomes, probabilities, multi_class="ovr")
         assert found.auc == pytest.approx(wanted)
+    else:
+        assert found.auc is None
     assert found.calibration
     assert sum(part.count for part in found.calibration.bins) == rows
 

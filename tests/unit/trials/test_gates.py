@@ -10,7 +10,9 @@ from tests.unit.trials.findings import comparison, moments, segment
 
 from podium.records import Gates
 from podium.trials.comparison import Comparison
+from podium.trials.errors import Loss
 from podium.trials.gates import GateResult, check
+from podium.trials.sequential import PairMoments
 
 
 def one(gates: Gates, found: Comparison) -> GateResult:
@@ -90,6 +92,13 @@ def test_with_few_outcomes_nothing_can_be_excluded() -> None:
     result = one(Gates(error=0.01), comparison(pair=moments(0, 50)))
     assert (result.passed, result.measured) == (False, None)
     assert "any times larger" in result.words
+
+
+def test_nobody_is_shown_to_be_hardly_worse_than_one_who_is_never_wrong() -> None:
+    never = PairMoments.of(np.zeros(5000), np.arange(5000) % 100 == 0)
+    result = one(Gates(error=0.01), comparison(pair=never, loss=Loss.WRONG))
+    assert (result.passed, result.measured) == (False, None)
+    assert "the error is 0.01, the champion's is 0" in result.words
 
 
 def test_the_worst_segment_shuts_the_gate() -> None:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium.records import Guards
-from podium.trials.guards import Counts, Window, check
+from podium.counters import Series
+from podium.records import Contender, Guards, Policy, Role
+from podium.trials.guards import Counts, Window, check, counted
 
 ALL = Guards(errors=0.05, late=0.05, defaults=0.05, disagreement=0.05, requests=100)
 
@@ -53,6 +54,37 @@ def test_a_breach_says_what_was_counted_and_what_is_allowed() -> None:
     assert breach.words == (
         "11.99% of the champion's scores are errors, 148 of 1,234 in 60 s; at most 5.00% may be"
     )
+
+
+def test_boards_say_how_the_champion_does_and_how_it_agrees_with_the_canary() -> None:
+    linear, old = {"model": "linear", "version": "9f2c"}, {"model": "old", "version": "77aa"}
+    forest = {"model": "forest", "version": "1234"}
+    policy = Policy(
+        endpoint="diabetes",
+        revision=1,
+        contenders=(
+            Contender(**linear, role=Role.CHAMPION),
+            Contender(**forest, role=Role.CHALLENGER),
+            Contender(**old, role=Role.CANARY),
+        ),
+        deadline_ms=100,
+        schedule=(),
+    )
+    boards = {
+        series(name, **labels): (value,)
+        for name, labels, value in [
+            ("scored", linear, 90), ("errors", linear, 10), ("late", linear, 7), ("scored", forest, 1000),
+            ("errors", forest, 500), ("compared", forest, 50), ("agreed", forest, 1), ("compared", old, 80),
+            ("agreed", old, 60), ("answered", {}, 100), ("defaulted", {}, 3),
+        ]
+    }  # fmt: skip
+    wanted = Counts(scored=100, errors=10, late=7, answered=100, defaults=3, compared=80, disagreed=20)
+    assert counted(boards, policy) == wanted
+    assert counted({}, policy) == Counts()
+
+
+def series(name: str, **labels: str) -> Series:
+    return Series("counter", name, tuple(sorted(labels.items())))
 
 
 def test_a_window_forgets_what_is_older_than_it() -> None:
