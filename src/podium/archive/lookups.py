@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Protocol
 
 from deltalake import DeltaTable, QueryBuilder
 
+from podium.archive.archiver import Loud
 from podium.archive.names import REQUESTS
 from podium.archive.reading import table
 from podium.errors import BadInput, StreamAway, TooLarge
 from podium.protocol.frames import FoundFrame, LookupFrame, Reader, encode
-from podium.streams.base import Receive, Subscription
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +33,20 @@ POLL_SECONDS = 0.05
 IDS_PER_QUERY = 5000
 
 
+class Listening(Protocol):
+    """A subscription."""
+
+    async def close(self) -> None: ...
+
+
 class Asked(Protocol):
     """What this needs of a `podium.streams.base.Stream`."""
 
     async def publish(self, subject: str, payload: bytes) -> None: ...
 
-    async def subscribe(self, subject: str, receive: Receive, group: str = "") -> Subscription: ...
+    async def subscribe(
+        self, subject: str, receive: Callable[[bytes], Awaitable[None]], group: str = ""
+    ) -> Listening: ...
 
     async def last(self) -> int: ...
 
@@ -82,6 +90,7 @@ class Lookups:
         self._questions: list[Question] = []
         self._asked = asyncio.Event()
         self._table: DeltaTable | None = None
+        self._loud = Loud()
 
     async def __aenter__(self) -> Lookups:
         self._subscription = await self._stream.subscribe(LOOKUP, self._on_question, GROUP)
@@ -140,7 +149,7 @@ class Lookups:
         try:
             found = await asyncio.to_thread(self._rows_of, sorted(ids))
         except Exception as error:  # storages fail in many ways; then nobody knows
-            log.error("requests cannot be looked up: %s", error)
+            self._loud.say("requests cannot be looked up: %s", error)
             self._table = None
             return False
         for question in due:
