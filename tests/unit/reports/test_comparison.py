@@ -168,7 +168,7 @@ def test_errors_are_a_sentence_with_their_interval(errors: ErrorComparison, said
 def test_without_outcomes_it_says_how_to_send_them() -> None:
     (numbers, _) = comparison().outputs
     found = comparison(outputs=(msgspec.structs.replace(numbers, errors=None),), segments=())
-    assert "POST /outcome/diabetes/ID" in short(found)
+    assert "`podium outcome`" in short(found)
     assert not [section for section in sections(found) if section.kind in ("errors", "segments")]
 
 
