@@ -104,8 +104,8 @@ def _of_errors(found: Comparison) -> Iterator[str]:
     judged = [(output, output.errors) for output in found.outputs if output.errors]
     if not judged:
         yield (
-            "Which is right is not known: there are no outcomes of these requests. `podium outcome` sends what "
-            "really happened, and errors are shown here."
+            "Which is right is not known: there are no outcomes of these requests. `podium outcome` sends "
+            "what really happened, and errors are shown here."
         )
     for output, errors in judged:
         yield f"{output.name}: {_verdict(found, errors.judged)}"
