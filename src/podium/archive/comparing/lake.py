@@ -13,7 +13,7 @@ from deltalake import DeltaTable, QueryBuilder
 
 from podium.archive import reading
 from podium.archive.names import OUTCOMES, REQUESTS, SCORES
-from podium.errors import MissingExtra, NotFound
+from podium.errors import ArchiveError, MissingExtra, NotFound
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -73,7 +73,8 @@ class Lake:
 def opened(archive: str, endpoint: str, *, since: date | None = None) -> Iterator[Lake]:
     """The archive as it is now, from the partition of this day on.
 
-    Raises NotFound where nothing was archived yet, MissingExtra without DuckDB.
+    Raises NotFound where nothing was archived yet, MissingExtra without DuckDB; ArchiveError where files go
+    away or memory does not suffice, while it is open.
     """
     tables = dict(_tables(archive, endpoint))
     with tempfile.TemporaryDirectory(prefix="podium-") as spill, _connected(spill) as connection:
@@ -112,7 +113,13 @@ def _connected(spill: str) -> Iterator[DuckDBPyConnection]:
     }
     with duckdb.connect(config=settings) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        yield connection
+        try:
+            yield connection
+        except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
+            problem = str(error).splitlines()[0]
+            raise ArchiveError(
+                f"the archive cannot be read to its end ({problem}): try again, or a shorter period"
+            ) from None
 
 
 def _view(

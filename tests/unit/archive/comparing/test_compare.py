@@ -5,17 +5,22 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import msgspec
 import numpy as np
 import pytest
+from arro3.core import RecordBatchReader
+from deltalake import DeltaTable, write_deltalake
 from sklearn import metrics
 
+from podium.archive.comparing.compare import compare, find
+from podium.archive.comparing.lake import opened
 from podium.errors import ArchiveError, NotFound
 from podium.period import Period, moment_of
 from podium.trials.comparison import Comparison, OutputComparison
 from podium.trials.errors import ClassErrors, Loss, NumberErrors
 
-from ..traffic import NOW, Process
+from ..traffic import ENDPOINT, NOW, Process
 from .world import CLASSES, FOREST, LINEAR, World, inputs_of, numbered
 
 ROWS = 2000
@@ -225,6 +230,50 @@ def test_every_row_of_a_request_counts_and_requests_are_counted_once(tmp_path: P
     assert (found.common, found.rows, found.a.scored) == (2, 5, 2)
     assert found.outputs[0].errors
     assert found.outputs[0].errors.judged.pair.mean_b == 1.0
+
+
+# --- replays --------------------------------------------------------------------------------
+
+
+def replayed(world: World, model: str, *, version: str) -> None:
+    """The model's live scores again as a replay's of this version, archived a month later."""
+    scores = DeltaTable(f"{world.archive}/{ENDPOINT}/scores")
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        there = connection.read_parquet(scores.file_uris(), hive_partitioning=True)
+        again = there.filter(f"model = '{model}'").project(
+            f"* REPLACE (DATE '2023-12-14' AS day, '{version}' AS version, true AS replayed, "
+            "scored + INTERVAL 30 DAY AS scored)"
+        )
+        write_deltalake(scores, RecordBatchReader.from_arrow(again), mode="append")
+
+
+def test_a_replay_is_compared_like_a_live_one_in_the_period_of_its_requests(small: World) -> None:
+    replayed(small, "linear", version="aaaabbbbcccc")
+    found = small.compare("linear", "linear@aaaa", period=period(2, 8))
+    assert (found.common, found.agreement.part) == (6, 1.0)
+    assert (found.a.version, found.a.replayed, found.b.replayed) == (LINEAR, False, True)
+
+
+def test_a_request_that_is_live_and_replayed_counts_once(small: World) -> None:
+    small.scores("forest", numbered(10), {"progression": np.arange(10.0)})
+    replayed(small, "forest", version=FOREST)
+    found = small.compare()
+    assert (found.common, found.rows, found.b.scored) == (9, 9, 10)
+
+
+def compare_while_files_go_away(world: World) -> None:
+    with opened(world.archive, ENDPOINT) as lake:
+        found = find(lake, "linear", "forest", numbers={}, period=None)
+        for file in DeltaTable(f"{world.archive}/{ENDPOINT}/scores").file_uris():
+            Path(file).unlink()
+        compare(lake, ENDPOINT, found, tolerance=0.05, classes={})
+
+
+def test_files_that_go_away_while_they_are_read_are_an_error_that_says_so(small: World) -> None:
+    small.scores("forest", numbered(10), {"progression": np.arange(10.0)})
+    with pytest.raises(ArchiveError, match="cannot be read to its end"):
+        compare_while_files_go_away(small)
 
 
 # --- classes --------------------------------------------------------------------------------
