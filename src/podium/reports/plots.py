@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import count
+from zlib import crc32
 
 from podium.trials.comparison import Bar, Comparison, Segment, Side
 from podium.trials.errors import ReliabilityBin
@@ -22,7 +22,8 @@ BAR = 22
 """Height of a line of a chart of lines."""
 
 LABELS = 220
-_ids = count(1)
+THINNEST = 3.0
+"""Of a bar, so that one of a single value is seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,7 @@ def differences(found: Comparison, bars: Sequence[Bar], output: str) -> str:
         kind = "a" if bar.low is None or bar.high is None else "b"
         words = f"{_bounds(bar)}: {bar.count:,} rows"
         parts.append(
-            _rectangle(start, y(bar.count), max(1.0, end - start - 1), y(0) - y(bar.count), kind, words)
+            _rectangle(start, y(bar.count), max(THINNEST, end - start - 1), y(0) - y(bar.count), kind, words)
         )
     return _svg(
         f"Differences of {output}",
@@ -200,7 +201,7 @@ def reliability(found: Comparison, bins: Sequence[tuple[Side, Sequence[Reliabili
 
 
 def _svg(title: str, description: str, parts: Sequence[str], height: float = HEIGHT) -> str:
-    number = next(_ids)
+    number = crc32(title.encode())  # ids of a page differ, and are the same each time
     return (
         f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-labelledby="t{number} d{number}">'
         f'<title id="t{number}">{escape(title)}</title><desc id="d{number}">{escape(description)}</desc>'

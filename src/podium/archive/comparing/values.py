@@ -71,14 +71,11 @@ def _bars(lake: Lake, output: Output) -> tuple[Bar, ...]:
     """How b - a is distributed: bars of one width, and what lies outside of them."""
     apart = f"(SELECT {output.b} - {output.a} AS d FROM pairs WHERE {BOTH} AND {output.both})"
     ((low, high),) = lake.row(f"SELECT quantile_disc(d, {list(EDGES)}) FROM {apart}")
-    edges = [low + (high - low) * i / BARS for i in range(BARS)] + [high] if low < high else [low]
-    places = f"WHEN d > {edges[-1]!r} THEN {len(edges)} ELSE 0 END"
-    if len(edges) > 1:
-        width = (high - low) / BARS
-        places = (
-            f"WHEN d < {low!r} THEN 0 WHEN d > {high!r} THEN {BARS + 1} "
-            f"ELSE least(floor((d - {low!r}) / {width!r}), {BARS - 1}) + 1 END"
-        )
+    bars = BARS if low < high else 1  # where nearly all differences are the same, one bar is that value
+    width = (high - low) / bars
+    edges = [*(low + width * number for number in range(bars)), high]
+    inside = f"least(floor((d - {low!r}) / {width or 1.0!r}), {bars - 1}) + 1"
+    places = f"WHEN d < {low!r} THEN 0 WHEN d > {high!r} THEN {bars + 1} ELSE {inside} END"
     counts = dict(lake.rows(f"SELECT CAST(CASE {places} AS INTEGER), count(*) FROM {apart} GROUP BY 1"))
     lows, highs = [None, *edges], [*edges, None]
     return tuple(

@@ -144,6 +144,20 @@ def test_json_has_all_of_it(numbers: Numbers) -> None:
     assert msgspec.json.decode(encoded, type=Comparison) == numbers.found
 
 
+def test_models_that_always_say_the_same_have_one_bar_of_no_difference(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.requests(numbered(9), inputs_of(np.random.default_rng(3), 9))
+    for model in ("linear", "forest"):
+        world.scores(model, numbered(9), {"progression": np.arange(9.0)})
+    found = world.compare()
+    assert [(bar.low, bar.high, bar.count) for bar in found.outputs[0].differences] == [
+        (None, 0.0, 0),
+        (0.0, 0.0, 9),
+        (0.0, None, 0),
+    ]
+    assert (found.worst, found.agreement.part) == ((), 1.0)
+
+
 # --- did the inputs move? -------------------------------------------------------------------
 
 
@@ -377,6 +391,7 @@ def test_an_archive_on_object_storage_gives_the_same_figures(numbers: Numbers) -
     there = World.__new__(World)
     there.archive = f"file://{numbers.world.archive}"
     assert there.compare() == numbers.found
+    assert there.compare(period=period(9, 99)) == numbers.world.compare(period=period(9, 99))
 
 
 # --- who ------------------------------------------------------------------------------------
