@@ -18,6 +18,7 @@ COMMANDS = {
     "down": ("podium.cli.node:down", "Stop what `podium up` started."),
     "score": ("podium.cli.score:score", "Ask the running endpoint."),
     "status": ("podium.cli.status:status", "Show contenders, counts, latencies, processes."),
+    "replay": ("podium.cli.replay:replay", "Score archived requests with another version."),
     "doctor": ("podium.cli.doctor:doctor", "Find what stands in the way, and say how to mend it."),
 }
 HIDDEN = {"run": "podium.cli.run:run"}
