@@ -95,6 +95,7 @@ class Past:
         columns = ", ".join(["id", "row", *(arrays.selected(PREFIX, field) for field in self._there)])
         found = sql.rows(
             f"SELECT {columns} FROM t WHERE {self._within(span)} ORDER BY received, id, row",
+            t=self._table,
         )
         ids = found.column("id").cast(STRING).to_pylist()
         starts = np.flatnonzero(found.column("row").to_numpy() == 0)
