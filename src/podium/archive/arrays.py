@@ -61,9 +61,10 @@ def values(batch: RecordBatch, field: Field) -> Values:
     null = batch.column(_NULL + field.name).to_numpy()
     shapes = np.zeros((len(null), len(field.shape)), np.int64)
     first = np.arange(len(null))  # of each row its first list on the axis; its others are as long
-    for axis in range(len(field.shape)):
+    for axis, size in enumerate(field.shape):
         offsets = list_offsets(array).to_numpy()
-        filled = shapes[:, :axis].prod(axis=1) > 0
+        filled = ~null & (shapes[:, :axis].prod(axis=1) > 0)
+        shapes[~null, axis] = max(size, 0)  # where an axis before is empty, nothing tells
         shapes[filled, axis] = np.diff(offsets)[first[filled]]
         first = np.where(filled, offsets[np.where(filled, first, 0)] - offsets[0], 0)
         array = list_flatten(array)

@@ -23,7 +23,7 @@ from podium.archive.columns import STRING, type_name
 from podium.archive.layouts import DAY, Requests
 from podium.errors import ArchiveError, SchemaMismatch
 from podium.period import EPOCH, Period, shown
-from podium.schema import Field, Kind, Schema
+from podium.schema import Field, Kind, Schema, same_shape
 
 WINDOW_BYTES = 64 * 1024 * 1024
 """Memory for the inputs of a window, as near as their schema tells."""
@@ -159,6 +159,11 @@ class Requested:
                 early = f"the request came before the input {name!r}"
                 return Batch(ids=ids, rows=counts, columns={}, error=early)
         columns = {field.name: self._column(field, rows) for field in self.inputs.fields}
+        for field in self.inputs.fields:
+            shape = columns[field.name].shape[1:]
+            if not same_shape(field.shape, shape):
+                other = f"the request's {field.name!r} has shape {list(shape)}, expected {field}"
+                return Batch(ids=ids, rows=counts, columns={}, error=other)
         return Batch(ids=ids, rows=counts, columns=columns)
 
     def _column(self, field: Field, rows: slice) -> np.ndarray:

@@ -84,6 +84,7 @@ def replay(
             ),
             scorer,
             period,
+            within=scorer.manifest.tolerance,
             rate=rate,
             limit=limit,
             missing=missing,

@@ -23,12 +23,12 @@ from podium.archive.names import REQUESTS, SCORES
 from podium.archive.past import Batch, Past, Window, with_defaults
 from podium.archive.replayed import Scored as ArchivedScores
 from podium.errors import ArchiveError
-from podium.models.loading import Scorer
+from podium.models.manifest import Tolerance
 from podium.period import Period
 from podium.protocol.frames import ScoresFrame, pack, row_slices
 from podium.records import Contender
 from podium.schema import Columns, Schema, check_outputs
-from podium.workers.scoring import Scored, score_requests
+from podium.workers.scoring import Scored, Scorer, score_requests
 
 COMMIT_SECONDS = 10.0
 COMMIT_BYTES = 32 * 1024 * 1024
@@ -81,6 +81,7 @@ class Endpoint:
 class Replay:
     """One version's replay of one period. Methods block.
 
+    A score is the same as a live one `within` the tolerance that the version's package states.
     `rate` is in requests a second, `limit` the number of requests at most, from the first on; `missing`
     leaves out those that have a replayed score of this version.
     """
@@ -92,6 +93,7 @@ class Replay:
         scorer: Scorer,
         period: Period,
         *,
+        within: Tolerance,
         rate: float | None = None,
         limit: int | None = None,
         missing: bool = False,
@@ -109,6 +111,7 @@ class Replay:
         self._contender = contender
         self._scorer = scorer
         self._period = period
+        self._within = within
         self._rate = rate
         self._limit = limit
         self._missing = missing
@@ -167,7 +170,7 @@ class Replay:
         if self.report.agreement is not None:
             live = self._known.live(window, self._endpoint.outputs)
             ours = _placed(done, self._endpoint.outputs)
-            self.report.agreement += agreement(live, ours, self._scorer.manifest.tolerance)
+            self.report.agreement += agreement(live, ours, self._within)
 
     @property
     def _left(self) -> int | None:
