@@ -20,6 +20,7 @@ from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
 from podium.run import Run
 from podium.streams.base import Stream
+from podium.streams.policies import PolicyStore
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +30,22 @@ BACKLOG = 1024
 CONNECTIONS = 1 << 16
 
 
-async def serve(run: Run, stream: Stream, board: Board, *, fd: int, stop: asyncio.Event) -> None:
+async def serve(
+    run: Run, stream: Stream, policies: PolicyStore, board: Board, *, fd: int, stop: asyncio.Event
+) -> None:
     """Answer on the listening socket `fd` until `stop`, then answer what is in flight and return."""
     _allow_many_connections()
     async with AsyncExitStack() as stack:
         predictor = await stack.enter_async_context(Predictor(run, stream, board))
-        probes = await stack.enter_async_context(Probes(run.policy, stream, board))
+        await policies.follow(predictor.follow)
+        probes = await stack.enter_async_context(
+            Probes(
+                predictor.policy,
+                stream,
+                contenders=predictor.policy.scoring,
+                ready=board.gauge("ready").set,
+            )
+        )
         bodies = await stack.enter_async_context(Bodies(run.limits))
         server = _Server(HttpGateway(run, predictor, probes, bodies), fd, run)
         serving = asyncio.create_task(server.serve(), name="gateway http")
