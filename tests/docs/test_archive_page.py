@@ -13,7 +13,7 @@ import pytest
 from tests.unit.archive.traffic import ENDPOINT, INPUTS, OUTPUTS, traffic
 
 from podium.archive.entries import Door
-from podium.archive.layouts import Answers, Decoy, Layout, Requests, Scores
+from podium.archive.layouts import Answers, Decoy, Layout, Outcomes, Requests, Scores
 from podium.archive.tables import Tables
 from podium.protocol.frames import encode
 
@@ -52,11 +52,17 @@ def test_the_sql_line_reads_the_archive(project: Path) -> None:
         assert connection.sql(block).fetchall() == [("ok", 30)]
 
 
-@pytest.mark.parametrize("layout", [Requests(INPUTS), Scores(OUTPUTS), Answers(OUTPUTS), Decoy(INPUTS)])
+@pytest.mark.parametrize(
+    "layout", [Requests(INPUTS), Scores(OUTPUTS), Answers(OUTPUTS), Outcomes(OUTPUTS), Decoy(INPUTS)]
+)
 def test_the_page_names_every_column(layout: Layout) -> None:
     (line,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{layout.name}` |")]
     named = [
-        {"in_NAME": "in_bmi", "out_NAME": "out_progression"}.get(name, name)
+        {
+            "in_NAME": "in_bmi",
+            "out_NAME": "out_progression",
+            "true_NAME": "true_progression",
+        }.get(name, name)
         for name in re.findall(r"`(\w+)`", line)[1:]
     ]
     assert named == list(layout.schema.names)
