@@ -28,7 +28,7 @@ class Placed:
 
     def row(self, index: int) -> dict[str, Any]:
         part = slice(index, index + 1)
-        return {name: values.part(part)[0].tolist() for name, values in self.values.items()}
+        return {name: values.part(part).tolist()[0] for name, values in self.values.items()}
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):

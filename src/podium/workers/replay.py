@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
+from deltalake import DeltaTable
 
 from podium.archive import arrays, reading
 from podium.archive.agreement import Agreement, Placed, agreement
@@ -130,6 +131,7 @@ class Replay:
         contender, endpoint = self._contender, self._endpoint
         check_outputs(endpoint.outputs, self._scorer.outputs, what=contender.name)
         requests, scores = (reading.table(endpoint.archive, endpoint.name, n) for n in (REQUESTS, SCORES))
+        _check_columns(self._layout, scores)
         self._past = Past(requests, self._period, with_defaults(self._scorer.inputs, endpoint.inputs))
         windows = self._past.windows()
         self.report.of = sum(window.requests for window in windows)
@@ -241,6 +243,14 @@ class Replay:
             self._series.append(self._layout.batch(entries, datetime.now(UTC).date()))
         self._saved = time.monotonic()
         self.report.seconds = self._saved - self._began
+
+
+def _check_columns(layout: ReplayedScores, scores: DeltaTable) -> None:
+    new = set(layout.schema.names).difference(scores.schema().to_arrow().names)
+    if new:
+        raise ArchiveError(
+            f"the archive's scores have no column {', '.join(sorted(new))} yet: `podium up` adds it"
+        )
 
 
 def _size(frame: ScoresFrame, batch: Batch) -> int:
