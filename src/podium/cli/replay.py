@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from podium import project as projects
-from podium.errors import NotFound
+from podium.cli.control import check_endpoint, give_way, project_here
+from podium.cli.policy import endpoint_and_model
 from podium.models import manifest
 from podium.models.loading import Scorer, load
 from podium.models.trust import Trust
 from podium.period import Period, shown
 from podium.project import Project
 from podium.records import Contender, Role
-from podium.registry.base import Version
 from podium.registry.folder import FolderRegistry
 from podium.run import WorkerSettings
-from podium.schema import did_you_mean
 from podium.workers.replay import Endpoint, Replay, Report
 
-LOWEST_PRIORITY = 19
 PLAIN_SECONDS = 5.0
 ERRORS_SHOWN = 5
 
@@ -49,7 +44,7 @@ class Rate(click.ParamType[float]):
 
 
 @click.command()
-@click.argument("words", nargs=-1, metavar="[ENDPOINT] MODEL[@VERSION]")
+@click.argument("words", nargs=-1, required=True, metavar="[ENDPOINT] MODEL[@VERSION]")
 @click.option("--since", required=True, help="How long ago (7d, 1h), a day or a time, in UTC.")
 @click.option("--until", help="The same; without it, now.")
 @click.option("--rate", type=Rate(), help="At most so many requests a second, e.g. 500/s.")
@@ -71,9 +66,12 @@ def replay(
     The scores are archived as replayed, for `podium compare`.
     """
     period = Period.parse(since, until, now=datetime.now(UTC))
-    project = projects.load(projects.find(Path.cwd()))
-    version = _version(project, words)
-    os.nice(LOWEST_PRIORITY)
+    project = project_here()
+    endpoint, name = endpoint_and_model(words)
+    check_endpoint(endpoint, project.name)
+    model, _, number = name.partition("@")
+    version = FolderRegistry(project.registry_dir).find(model, number or None)
+    give_way()
     settings = project.models[version.model].worker if version.model in project.models else WorkerSettings()
     scorer = load(version.path, trust=Trust.load(), threads=settings.threads)
     with _progress() as tell:
@@ -92,17 +90,6 @@ def replay(
             tell=tell,
         ).run()
     click.echo(msgspec.json.encode(_document(report)).decode() if as_json else _words(report, project))
-
-
-def _version(project: Project, words: tuple[str, ...]) -> Version:
-    """The version among the words; an endpoint, if given, must be the project's."""
-    if len(words) == 2 and words[0] != project.name:
-        near = did_you_mean(words[0], [project.name])
-        raise NotFound(f"there is no endpoint {words[0]!r}{near}; there is {project.name}")
-    if len(words) not in (1, 2):
-        raise click.UsageError("name one version, as in podium replay forest@2 --since 7d")
-    model, _, version = words[-1].partition("@")
-    return FolderRegistry(project.registry_dir).find(model, version or None)
 
 
 def _endpoint(project: Project, scorer: Scorer) -> Endpoint:
