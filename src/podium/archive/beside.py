@@ -94,4 +94,6 @@ def shred(table: DeltaTable) -> None:
     The archiver's hourly tidying takes what is left of failed ones.
     """
     table.update_incremental()
+    table.create_checkpoint()
+    table.cleanup_metadata()  # commits older than the log's retention name values, as statistics
     table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False, full=False)

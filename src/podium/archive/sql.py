@@ -19,7 +19,7 @@ def rows(query: str, **tables: DeltaTable) -> RecordBatch:
     engine = QueryBuilder()
     for called, table in tables.items():
         engine.register(called, table)
-    found = Table.from_arrow(engine.execute(query))
+    found: Table = Table.from_arrow(engine.execute(query))
     if found.num_rows:
         return found.combine_chunks().to_batches()[0]
     kinds = [found.schema.field(name).type for name in found.schema.names]

@@ -19,7 +19,7 @@ from arro3.core import RecordBatch
 from arro3.core import Schema as ArrowSchema
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake import Schema as DeltaSchema
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import DeltaError
 
 from podium.archive.columns import nulls, type_name
 from podium.archive.entries import Entry
@@ -97,7 +97,7 @@ class Table:
         """
         try:
             return self._append(entries, day)
-        except CommitFailedError:  # somebody removed rows meanwhile (`podium.archive.beside`): look, repeat
+        except DeltaError:  # others may have committed too (`podium.archive.beside`): look, and repeat
             self.open()
             return self._append(entries, day)
 

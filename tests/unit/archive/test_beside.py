@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +88,22 @@ def test_an_archiver_that_did_not_see_rows_go_adds_its_own_once(tmp_path: Path) 
     assert delete(opened(tmp_path), "id IN ('a', 'c')") == 2
     archiving.score("d")
     assert looking.ids(str(tmp_path), "scores") == ["b", "d"]
+
+
+def test_an_archiver_that_rested_while_the_log_was_cleaned_adds_its_own_once(tmp_path: Path) -> None:
+    archiving = Archiving(tmp_path)
+    for name in "abc":
+        archiving.score(name)
+    delete(opened(tmp_path), "id = 'a'")
+    delete(opened(tmp_path), "id = 'b'")
+    opened(tmp_path).create_checkpoint()
+    log = tmp_path / ENDPOINT / "scores" / "_delta_log"
+    for commit in log.glob("*.json"):
+        os.utime(commit, (0, 0))
+    opened(tmp_path).cleanup_metadata()
+    assert len(list(log.glob("*.json"))) < 2
+    archiving.score("d")
+    assert looking.ids(str(tmp_path), "scores") == ["c", "d"]
 
 
 def test_rows_that_went_do_not_come_back_when_files_are_merged(tmp_path: Path) -> None:
