@@ -157,6 +157,7 @@ class Replay:
 
     def _window(self, window: Window) -> None:
         requested = self._past.read(window)
+        self.report.of += len(requested.ids) - window.requests  # the archiver goes on meanwhile
         present: set[str] = set()
         if self._missing:
             present = self._known.replayed(requested.ids).intersection(requested.ids)
