@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from bench import catchup, challengers, environments, sizes, soak, table
+from bench import catchup, challengers, environments, replay_rate, sizes, soak, table
 from bench.peers.base import MODELS, Model, Peer
 from bench.peers.known import PEERS
 from bench.results import FOLDER
@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_soak(add("soak", lambda given: soak.measure(given.results, requests=given.requests), "memory"))
     _add_challengers(add("challengers", _challengers, "the champion's p99 beside ten challengers"))
     _add_archive(add("archive", lambda given: catchup.measure(given.results, given.seconds), "catch-up"))
+    _add_replay(add("replay", _replay, "archived requests read and scored again"))
     return top
 
 
@@ -69,6 +70,10 @@ def _add_challengers(added: argparse.ArgumentParser) -> None:
 
 def _add_archive(added: argparse.ArgumentParser) -> None:
     added.add_argument("--seconds", type=float, default=5, help="length of the load (5)")
+
+
+def _add_replay(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--requests", type=int, default=1_000_000, help="how many (1,000,000)")
 
 
 def _add_only(added: argparse.ArgumentParser) -> None:
@@ -111,6 +116,10 @@ def _challengers(given: Arguments) -> None:
     challengers.measure(
         given.results, rate=given.rate, seconds=given.seconds, rounds=given.rounds, together=given.together
     )
+
+
+def _replay(given: Arguments) -> None:
+    replay_rate.measure(given.results, requests=given.requests)
 
 
 if __name__ == "__main__":
