@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tests.system.conftest import Mount
 from tests.system.kept import Archive, archive_of
 from tests.system.load import Load
 from tests.system.running import PODIUM, Node, podium, until
+from tests.unit.archive.filled import fill
+from tests.unit.archive.traffic import Process
+
+from podium.project import load
+from podium.schema import Field, Kind, Schema
 
 Up = Callable[..., Node]
 RATE = 60.0
@@ -160,3 +168,24 @@ def test_forget_asks_and_needs_a_node(project: Path, up: Up) -> None:
     assert asked.returncode == 2
     assert "1 request of id 'a' on diabetes would be removed for good: say --yes" in asked.stderr
     assert archive_of(node).ids("requests") == {"a"}
+
+
+def test_a_disk_that_fills_up_holds_no_half_of_an_export(project: Path, tmp_path: Path, mount: Mount) -> None:
+    small = tmp_path / "small"
+    mount(small, 1024 * 1024)
+    gateway = Process()
+    ids = [f"{secrets.token_hex(50)}-{n}" for n in range(20_000)]
+    inputs = load(project).endpoint.inputs
+    assert inputs is not None
+    random = np.random.default_rng(1)
+    columns = {name: random.normal(size=len(ids)) for name in inputs.names}
+    outputs = Schema((Field(name="progression", type=Kind.FLOAT),))
+    fill(project / ".podium" / "archive", [gateway.input(ids, columns)], inputs, outputs)
+    (small / "served.csv").write_text("the one from yesterday")
+    since = ("--since", "2023-11-14", "--until", "2023-11-15")
+    for name in ("served.csv", "served.parquet"):
+        failed = podium(project, "export", *since, "--out", str(small / name), code=1)
+        assert "No space left on device" in failed.stderr
+        assert failed.stderr.count("\n") == 1
+    assert (small / "served.csv").read_text() == "the one from yesterday"
+    assert [path.name for path in small.iterdir()] == ["served.csv"]

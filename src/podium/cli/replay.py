@@ -44,7 +44,7 @@ class Rate(click.ParamType[float]):
 
 
 @click.command()
-@click.argument("words", nargs=-1, required=True, metavar="[ENDPOINT] MODEL[@VERSION]")
+@click.argument("named", nargs=-1, required=True, metavar="[ENDPOINT] MODEL[@VERSION]")
 @click.option("--since", required=True, help="How long ago (7d, 1h), a day or a time, in UTC.")
 @click.option("--until", help="The same; without it, now.")
 @click.option("--rate", type=Rate(), help="At most so many requests a second, e.g. 500/s.")
@@ -52,7 +52,7 @@ class Rate(click.ParamType[float]):
 @click.option("--missing", is_flag=True, help="Only requests without a replayed score of this version.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON document.")
 def replay(
-    words: tuple[str, ...],
+    named: tuple[str, ...],
     *,
     since: str,
     until: str | None,
@@ -67,7 +67,7 @@ def replay(
     """
     period = Period.parse(since, until, now=datetime.now(UTC))
     project = project_here()
-    endpoint, name = endpoint_and_model(words)
+    endpoint, name = endpoint_and_model(named)
     check_endpoint(endpoint, project.name)
     model, _, number = name.partition("@")
     version = FolderRegistry(project.registry_dir).find(model, number or None)
@@ -89,7 +89,7 @@ def replay(
             batch_rows=settings.batch_rows,
             tell=tell,
         ).run()
-    click.echo(msgspec.json.encode(_document(report)).decode() if as_json else _words(report, project))
+    click.echo(msgspec.json.encode(_document(report)).decode() if as_json else words(report, project))
 
 
 def _endpoint(project: Project, scorer: Scorer) -> Endpoint:
@@ -147,7 +147,7 @@ def _document(report: Report) -> dict[str, object]:
     return {**found, "failed": report.failed, "rate": round(report.rate, 1)}
 
 
-def _words(report: Report, project: Project) -> str:
+def words(report: Report, project: Project) -> str:
     name = f"{report.model}@{report.version}"
     lines = [
         f"{name} scored {report.scored:,} of {report.read:,} requests that came from {shown(report.since)} "
