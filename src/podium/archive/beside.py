@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from arro3.core import RecordBatch
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from podium.archive.table import PARQUET, widened
 from podium.errors import ArchiveError
@@ -29,7 +29,7 @@ T = TypeVar("T")
 def committed(table: DeltaTable, commit: Callable[[], T]) -> T:
     """Do it on the newest state of the table, again where another commit was first.
 
-    Raises ArchiveError where that never stops.
+    Raises ArchiveError where that never stops, and where the table cannot be written.
     """
     for _ in range(ATTEMPTS):
         table.update_incremental()
@@ -38,6 +38,8 @@ def committed(table: DeltaTable, commit: Callable[[], T]) -> T:
         except CommitFailedError as error:
             problem = error
             time.sleep(PAUSE_SECONDS)
+        except (DeltaError, OSError) as error:  # a full disk, a storage that is away
+            raise ArchiveError(f"{table.table_uri} cannot be written: {error}") from None
     raise ArchiveError(f"{table.table_uri} is changed by others all the time: {problem}")
 
 

@@ -76,7 +76,6 @@ class Past:
 
     def windows(self) -> list[Window]:
         """The period in parts that fit into memory. Raises ArchiveError where it has no request."""
-        self._table.update_incremental()
         found = sql.rows(
             f"SELECT arrow_cast(date_trunc('second', received), 'Int64') AS at, count(*) AS rows, "
             f"count(*) FILTER (WHERE row = 0) AS requests FROM t WHERE {self._within(self._period_us())} "
@@ -89,7 +88,6 @@ class Past:
         return list(windows(at, requests, rows, most_rows=max(1, WINDOW_BYTES // row_bytes(self._there))))
 
     def read(self, window: Window) -> Requested:
-        self._table.update_incremental()
         since, until = self._period_us()
         span = max(window.since, since), min(window.until, until)
         columns = ", ".join(["id", "row", *(arrays.selected(PREFIX, field) for field in self._there)])

@@ -76,5 +76,4 @@ class Scored:
         return self._rows(f"SELECT 1 FROM t WHERE {predicate} LIMIT 1").num_rows > 0
 
     def _rows(self, query: str) -> RecordBatch:
-        self._table.update_incremental()
         return sql.rows(query, t=self._table)

@@ -5,19 +5,34 @@ It reads the table's own list of files, skips those that cannot match by their s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from arro3.core import RecordBatch, Table
 from deltalake import DeltaTable, QueryBuilder
 
 from podium.archive.columns import empty
+from podium.errors import ArchiveError
 
 
 def rows(query: str, **tables: DeltaTable) -> RecordBatch:
-    """All rows of a query over tables, called as the arguments are, in memory."""
+    """All rows of a query over tables as they are now, called as the arguments are, in memory.
+
+    Raises ArchiveError where they cannot be read.
+    """
+    try:
+        return _rows(query, tables)
+    except Exception:  # whatever Arrow raises; perhaps somebody removed rows, and the files that held them
+        try:
+            return _rows(query, tables)
+        except Exception as error:
+            raise ArchiveError(f"the archive cannot be read: {error}") from None
+
+
+def _rows(query: str, tables: Mapping[str, DeltaTable]) -> RecordBatch:
     engine = QueryBuilder()
     for called, table in tables.items():
+        table.update_incremental()
         engine.register(called, table)
     found: Table = Table.from_arrow(engine.execute(query))
     if found.num_rows:

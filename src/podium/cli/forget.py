@@ -6,16 +6,16 @@ import asyncio
 import secrets
 import sys
 import time
+from contextlib import suppress
 
 import click
 import msgspec
 
 from podium.archive.forget import Forgetting, Forgotten, Found, Selector, What
-from podium.cli.control import author, check_endpoint, project_here
-from podium.errors import BadInput, NodeError
-from podium.node.state import RUN, running
+from podium.cli.control import Control, author, project_here
+from podium.errors import BadInput, NodeError, StreamAway
 from podium.protocol.frames import FoundFrame, LookupFrame, Reader, encode
-from podium.run import Run, load
+from podium.run import Run
 from podium.streams.base import Stream
 from podium.streams.connect import connect
 
@@ -44,11 +44,13 @@ def forget(
     named = [Selector(what=what, value=value) for what, value in given.items() if value is not None]
     if len(named) != 1:
         raise click.UsageError("say whose: one of --caller, --key and --id")
-    project = project_here()
-    check_endpoint(endpoint, project.name)
-    running(project.run_dir)
-    run = load(project.run_dir / RUN)
-    done = asyncio.run(_forget(run, named[0], yes=yes))
+    run = Control(project_here(), endpoint).run
+    try:
+        done = asyncio.run(_forget(run, named[0], yes=yes))
+    except TimeoutError:
+        raise NodeError(
+            "the broker does not answer, so nothing was removed; `podium status` says why"
+        ) from None
     click.echo(msgspec.json.encode(done).decode() if as_json else _words(done, named[0], run))
 
 
@@ -72,7 +74,8 @@ async def _forget(run: Run, selector: Selector, *, yes: bool) -> Forgotten:
             archived = await _all_archived(run, stream)
         done = await asyncio.to_thread(forgetting.remove, found.ids)
         await asyncio.to_thread(forgetting.record, selector, done, by=author())
-        await stream.trim(archived)  # the stream's own file holds what was archived until then
+        with suppress(StreamAway):  # then the archiver does it, a little later
+            await stream.trim(archived)  # until then the stream's own file holds it too
     return done
 
 

@@ -143,7 +143,8 @@ class Replay:
         self.report.agreement = Agreement() if self._known.has_live() else None
         try:
             for window in windows:
-                self._window(window)
+                if self._left != 0:
+                    self._window(window)
         finally:
             self._save()
         return self.report

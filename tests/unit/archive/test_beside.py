@@ -142,6 +142,16 @@ def test_a_table_that_others_never_leave_alone_is_said(
         beside.committed(table, meanwhile)
 
 
+def test_a_table_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    fill(tmp_path, [])
+
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(ArchiveError, match=r"scores/? cannot be written: .*No space left"):
+        beside.committed(opened(tmp_path), full)
+
+
 def test_nothing_of_what_went_is_left_on_the_disk(tmp_path: Path) -> None:
     archiving = Archiving(tmp_path)
     for name in ("alice", "bob"):

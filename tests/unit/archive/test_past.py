@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from podium.archive import past as module
 from podium.archive import reading
+from podium.archive.beside import delete, shred
 from podium.archive.past import SECOND, Batch, Past, windows, with_defaults
 from podium.errors import ArchiveError, SchemaMismatch
 from podium.period import EPOCH, Period
@@ -161,6 +162,27 @@ def test_requests_of_different_shapes_are_in_different_batches_and_a_wrong_one_i
     errors = {batch.ids[0]: batch.error for batch in batches(past(tmp_path, three))}
     assert errors["3"] is None
     assert errors["2"] == "the request's 'steps' has shape [2], expected steps: float[3]"
+
+
+def test_requests_that_are_removed_after_the_windows_were_made_are_not_read(tmp_path: Path) -> None:
+    fill(tmp_path, arriving(Process(), 4, every=10))
+    found = past(tmp_path)
+    (window,) = found.windows()
+    table = reading.table(str(tmp_path), ENDPOINT, "requests")
+    delete(table, "id IN ('r0000', 'r0002')")
+    shred(table)
+    assert found.read(window).ids == ["r0001", "r0003"]
+    delete(table, "true")
+    assert list(found.read(window).batches(10)) == []
+
+
+def test_an_archive_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    fill(tmp_path, arriving(Process(), 4, every=10))
+    found = past(tmp_path)
+    for file in (tmp_path / ENDPOINT / "requests").rglob("*.parquet"):
+        file.unlink()
+    with pytest.raises(ArchiveError, match=r"the archive cannot be read: .*parquet"):
+        found.windows()
 
 
 # --- what does not fit ----------------------------------------------------------------------

@@ -104,6 +104,18 @@ def test_only_the_period_and_only_so_many_are_scored(tmp_path: Path) -> None:
     assert sorted(row["id"] for row in scores(tmp_path)) == ["r5", "r6", "r7", "r8"]
 
 
+def test_nothing_is_read_past_the_last_request_that_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past, "WINDOW_BYTES", 400)
+    fill(tmp_path, numbered(25))
+    windows: list[past.Window] = []
+    read = past.Past.read
+    monkeypatch.setattr(past.Past, "read", lambda self, window: windows.append(window) or read(self, window))
+    assert replayed(tmp_path, limit=5).read == 5
+    assert sum(window.requests for window in windows) < 10
+
+
 def test_small_windows_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(past, "WINDOW_BYTES", 400)
     fill(tmp_path, numbered(25), parts=4)
