@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from tests.unit.archive.traffic import ENDPOINT, INPUTS, OUTPUTS, traffic
+from tests.unit.archive.traffic import ENDPOINT, INPUTS, OUTPUTS, Process, ids, traffic
 
 from podium.archive.entries import Door
 from podium.archive.layouts import Answers, Decoy, Layout, Outcomes, Requests, Scores
@@ -29,13 +29,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     door = Door(ENDPOINT, INPUTS, OUTPUTS)
     tables = Tables(str(tmp_path / ".podium" / "archive"), ENDPOINT, INPUTS, OUTPUTS)
     tables.create()
-    entries = [door.admit(position, encode(frame)) for position, frame in enumerate(traffic(5), 1)]
+    names = [id for number in range(5) for id in ids(3, f"{number}.")]
+    frames = [*traffic(5), Process("outcomes-1").outcomes(names)]
+    entries = [door.admit(position, encode(frame)) for position, frame in enumerate(frames, 1)]
     tables.append(entries, date(2026, 11, 23))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize(("block", "expected"), list(zip(blocks("python"), ["linear", "0.0"], strict=True)))
+@pytest.mark.parametrize(
+    ("block", "expected"), list(zip(blocks("python"), ["linear", "0.0", "forest"], strict=True))
+)
 def test_the_python_lines_read_the_archive(project: Path, block: str, expected: str) -> None:
     assert "podium." not in block.replace(".podium", "")
     done = subprocess.run(

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from deltalake import DeltaTable, QueryBuilder
 
+from podium.archive.archiver import Loud
 from podium.archive.names import REQUESTS
 from podium.archive.reading import table
 from podium.errors import BadInput, StreamAway, TooLarge
@@ -89,6 +90,7 @@ class Lookups:
         self._questions: list[Question] = []
         self._asked = asyncio.Event()
         self._table: DeltaTable | None = None
+        self._loud = Loud()
 
     async def __aenter__(self) -> Lookups:
         self._subscription = await self._stream.subscribe(LOOKUP, self._on_question, GROUP)
@@ -147,7 +149,7 @@ class Lookups:
         try:
             found = await asyncio.to_thread(self._rows_of, sorted(ids))
         except Exception as error:  # storages fail in many ways; then nobody knows
-            log.error("requests cannot be looked up: %s", error)
+            self._loud.say("requests cannot be looked up: %s", error)
             self._table = None
             return False
         for question in due:

@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 from asyncio import Future
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 LOOKUP_SECONDS = 3.0
 """The archiver says within two what it knows; where it is away, nobody knows."""
 
+SILENT_SECONDS = 0.2
+"""The same once it did not answer, until it answers again: outcomes must not pile up meanwhile."""
+
 CHECKED_AT_ONCE = 64
 FUTURE_SECONDS = 300.0
 """How far ahead of this clock another one may be."""
@@ -54,10 +57,14 @@ class Taken:
 
 
 class Outcomes:
-    """Takes in one endpoint's outcomes. `async with` starts listening to the archiver."""
+    """Takes in one endpoint's outcomes. `async with` starts listening to the archiver.
 
-    def __init__(self, run: Run, stream: Stream, board: Board) -> None:
+    `revision` is the policy's now.
+    """
+
+    def __init__(self, run: Run, stream: Stream, board: Board, *, revision: Callable[[], int]) -> None:
         self.stopping = False
+        self._revision = revision
         self._run = run
         self._stream = stream
         self._board = board
@@ -68,6 +75,7 @@ class Outcomes:
         self._found = Reader(FoundFrame)
         self._lookups: dict[int, Future[list[int | None]]] = {}
         self._asked = 0
+        self._silent = False
         self._seq = 0
         self._received = 0
         self._taking = 0
@@ -144,7 +152,7 @@ class Outcomes:
         asked = self._asked
         frame = LookupFrame(
             endpoint=self._run.endpoint,
-            revision=self._run.policy.revision,
+            revision=self._revision(),
             source=self._source,
             seq=asked,
             reply=self._address,
@@ -154,9 +162,10 @@ class Outcomes:
         self._lookups[asked] = found
         try:
             await self._stream.publish("lookup", encode(frame))
-            async with asyncio.timeout(LOOKUP_SECONDS):
+            async with asyncio.timeout(SILENT_SECONDS if self._silent else LOOKUP_SECONDS):
                 rows = await found
         except TimeoutError:
+            self._silent = True
             rows = []
         finally:
             del self._lookups[asked]
@@ -168,6 +177,7 @@ class Outcomes:
         except BadInput as error:
             log.error("lookup: %s", error)
             return
+        self._silent = False
         waiting = self._lookups.get(frame.frame)
         if waiting is not None and frame.origin == self._source and not waiting.done():
             waiting.set_result(frame.rows)
@@ -189,7 +199,7 @@ class Outcomes:
         numbers = [outcome.row for outcome in load]
         return OutcomesFrame(
             endpoint=self._run.endpoint,
-            revision=self._run.policy.revision,
+            revision=self._revision(),
             source=self._source,
             seq=self._seq,
             ids=[outcome.id for outcome in load],

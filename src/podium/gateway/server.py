@@ -48,7 +48,9 @@ async def serve(
             )
         )
         bodies = await stack.enter_async_context(Bodies(run.limits))
-        outcomes = await stack.enter_async_context(Outcomes(run, stream, board))
+        outcomes = await stack.enter_async_context(
+            Outcomes(run, stream, board, revision=lambda: predictor.policy.revision)
+        )
         server = _Server(HttpGateway(run, predictor, probes, bodies, outcomes), fd, run)
         serving = asyncio.create_task(server.serve(), name="gateway http")
         stopped = asyncio.create_task(stop.wait(), name="gateway stop")

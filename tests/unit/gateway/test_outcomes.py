@@ -40,7 +40,8 @@ class Scene:
 
     def __init__(self, world: World, folder: Path) -> None:
         self.world = world
-        self.outcomes = Outcomes(msgspec.structs.replace(run(), outputs=OUTPUTS), world.stream, world.board)
+        told = msgspec.structs.replace(run(), outputs=OUTPUTS)
+        self.outcomes = Outcomes(told, world.stream, world.board, revision=lambda: 3)
         self.position = LATE
         self.lookups = Lookups(
             world.stream, archive=str(folder), endpoint="diabetes", position=lambda: self.position
@@ -208,6 +209,18 @@ async def test_without_an_archiver_an_outcome_is_taken_on_trust(
     assert (await scene.one({"y": 1})).unchecked == 1
     assert [frame.ids for frame in scene.kept] == [["one"]]
     await scene.lookups.__aenter__()
+
+
+async def test_an_archiver_that_is_silent_is_not_waited_for_again_until_it_speaks(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes_module, "LOOKUP_SECONDS", 0.05)
+    await scene.lookups.__aexit__(None, None, None)
+    await scene.one({"y": 1})
+    monkeypatch.setattr(outcomes_module, "LOOKUP_SECONDS", 2 * PATIENCE)
+    assert (await scene.one({"y": 2})).unchecked == 1, "it does not wait so long once more"
+    await scene.lookups.__aenter__()
+    assert (await scene.one({"y": 3})).unchecked == 0
 
 
 @pytest.mark.parametrize("rows", [[], [1, 1]])
