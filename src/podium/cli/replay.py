@@ -144,7 +144,10 @@ class _Lines:
 
 def _document(report: Report) -> dict[str, object]:
     found: dict[str, object] = msgspec.to_builtins(report)
-    return {**found, "failed": report.failed, "rate": round(report.rate, 1)}
+    found |= {"failed": report.failed, "rate": round(report.rate, 1)}
+    if (same := report.agreement) is not None:
+        found["agreement"] = {**msgspec.to_builtins(same), "different": same.different}
+    return found
 
 
 def words(report: Report, project: Project) -> str:
