@@ -86,8 +86,7 @@ def equal(a: Values, b: Values, within: Tolerance) -> np.ndarray:
     """Of each row whether it is the same in both; floats may be `within` a tolerance of b's."""
     same: np.ndarray = (a.shapes == b.shapes).all(axis=1) & (a.null == b.null)
     sizes = np.where(same, a.sizes, 0)
-    steps = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    left, right = (each.flat[np.repeat(each.starts, sizes) + steps] for each in (a, b))
+    left, right = (each.flat[_places(each.starts, sizes)] for each in (a, b))
     if left.dtype.kind == "f":
         fits = np.isclose(left, right, rtol=within.relative, atol=within.absolute, equal_nan=True)
     else:
@@ -98,13 +97,18 @@ def equal(a: Values, b: Values, within: Tolerance) -> np.ndarray:
 
 def taken(values: Values, rows: np.ndarray) -> Values:
     """The rows with these numbers, in this order."""
-    sizes = values.sizes[rows]
-    steps = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return Values(
-        flat=values.flat[np.repeat(values.starts[rows], sizes) + steps],
+        flat=values.flat[_places(values.starts[rows], values.sizes[rows])],
         shapes=values.shapes[rows],
         null=values.null[rows],
     )
+
+
+def _places(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Where rows with these starts and sizes have their values, one row after the other."""
+    steps = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    found: np.ndarray = np.repeat(starts, sizes) + steps
+    return found
 
 
 def _numpy(array: Array, field: Field) -> np.ndarray:
