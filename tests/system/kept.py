@@ -11,7 +11,7 @@ from tests.system.running import Node, until
 
 from podium.project import load
 
-TABLES = ("requests", "scores", "answers", "decoy")
+TABLES = ("requests", "scores", "answers", "decoy", "outcomes")
 SETTLE_SECONDS = 40.0
 
 
@@ -34,6 +34,9 @@ class Archive:
 
     def count(self, sql: str) -> int:
         return int(self.rows(f"select count(*) from ({sql})")[0][0])
+
+    def filled(self, table: str) -> bool:
+        return table in self._filled
 
     def ids(self, table: str) -> set[str]:
         if table not in self._filled:

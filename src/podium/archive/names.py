@@ -6,7 +6,10 @@ REQUESTS = "requests"
 SCORES = "scores"
 ANSWERS = "answers"
 DECOY = "decoy"
-TABLES = (REQUESTS, SCORES, ANSWERS, DECOY)
+OUTCOMES = "outcomes"
+TABLES = (REQUESTS, SCORES, ANSWERS, DECOY, OUTCOMES)
+FORGOTTEN = "forgotten"
+"""What was removed from the others; it holds nobody's data."""
 
 
 def table_uri(archive: str, endpoint: str, name: str) -> str:

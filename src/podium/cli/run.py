@@ -92,6 +92,7 @@ def archiver(settings: Path) -> None:
     async def job(run: Run, stream: Stream, board: Board, stop: asyncio.Event) -> None:
         from podium.archive.archiver import Archiver  # each process imports only what it runs
         from podium.archive.drift import DriftWatch
+        from podium.archive.lookups import Lookups
         from podium.models import manifest
         from podium.profiles import Profiles
         from podium.registry.folder import FolderRegistry
@@ -99,7 +100,7 @@ def archiver(settings: Path) -> None:
         def profiles_of(model: str, version: str) -> Profiles:
             return manifest.read(FolderRegistry(Path(run.registry)).find(model, version).path).profiles
 
-        await Archiver(
+        archiver = Archiver(
             stream,
             archive=run.archive,
             endpoint=run.endpoint,
@@ -109,7 +110,11 @@ def archiver(settings: Path) -> None:
             watch=DriftWatch(
                 run.inputs, run.outputs, profiles_of, folder=run.counters, window=run.drift_window_s
             ),
-        ).run(stop)
+        )
+        async with Lookups(
+            stream, archive=run.archive, endpoint=run.endpoint, position=lambda: archiver.position
+        ):
+            await archiver.run(stop)
 
     _process("archiver", settings, job)
 

@@ -23,12 +23,20 @@ from podium.archive.table import Appended
 from podium.archive.tables import Tables
 from podium.counters import Board
 from podium.errors import ProjectError
-from podium.protocol.frames import AnswersFrame, DecoyFrame, Frame, InputFrame, ScoresFrame, encode
+from podium.protocol.frames import (
+    AnswersFrame,
+    DecoyFrame,
+    Frame,
+    InputFrame,
+    OutcomesFrame,
+    ScoresFrame,
+    encode,
+)
 from podium.schema import Field, Kind, Schema
 from podium.streams.memory import MemoryBroker, MemoryStream
 
 from . import looking
-from .traffic import ENDPOINT, INPUTS, OUTPUTS, Process, ids, traffic
+from .traffic import ENDPOINT, INPUTS, NOW, OUTPUTS, Process, ids, traffic
 
 PATIENCE = 20.0
 SUBJECTS = {
@@ -36,6 +44,7 @@ SUBJECTS = {
     ScoresFrame: "scores.gateway-1",
     AnswersFrame: "answers",
     DecoyFrame: "decoy",
+    OutcomesFrame: "outcomes",
 }
 
 
@@ -124,6 +133,17 @@ async def test_who_watches_is_told_what_was_archived_once_and_that_nothing_came(
         await until(lambda: () in told)
     positions = [entry.position for entries in told for entry in entries]
     assert (len(positions), len(set(positions))) == (100, 100)
+
+
+async def test_outcomes_are_archived_and_counted_corrections_too(scene: Scene) -> None:
+    gateway, taker = Process(), Process("outcomes-1")
+    async with scene.archiving():
+        await scene.publish(gateway.input(["a"]), gateway.answers(["a"]))
+        await scene.publish(taker.outcomes(["a"]), taker.outcomes(["a"], done=NOW + 9))
+        await until(lambda: scene.gauge("outcomes_archived") == 2)
+    async with scene.archiving():
+        await until(lambda: scene.gauge("archived") == 1)
+    assert looking.ids(scene.archive, "outcomes") == ["a", "a"]
 
 
 async def test_a_contender_that_scored_and_is_reported_missing_has_one_score(scene: Scene) -> None:
