@@ -23,7 +23,7 @@ SHIFT = 0.1
 def asking(node: Node, shift: float = 0.0) -> Load:
     """Requests, as long as it lasts, of all the rows that the models know."""
     rows = PATIENTS.assign(bmi=PATIENTS.bmi + shift).to_json(orient="records").encode()
-    return Load(node.url, rate=10, connections=1, body=rows)
+    return Load(node.url, rate=10, connections=1, bodies=[rows])
 
 
 def drift(node: Node) -> dict[tuple[str, str], LiveDrift]:

@@ -130,9 +130,10 @@ class DriftWatch:
             if now >= self._due:
                 self._due = now + PUBLISH_SECONDS
                 self._publish()
-        except Exception:
+        except Exception:  # nothing of this may end the archiver
             log.exception("drift is not watched any more, until the archiver starts anew; archiving goes on")
             self._works = False
+            self._write(DriftReport())
 
     def _move(self, step: int) -> None:
         """Empty what the window has left behind, and forget who was not seen in it."""
@@ -188,8 +189,10 @@ class DriftWatch:
     # --- telling ----------------------------------------------------------------------------
 
     def _publish(self) -> None:
-        watches = list(self._watches.values())
-        report = DriftReport(window_s=self._window, contenders=tuple(chain(*map(self._found, watches))))
+        found = chain.from_iterable(map(self._found, self._watches.values()))
+        self._write(DriftReport(window_s=self._window, contenders=tuple(found)))
+
+    def _write(self, report: DriftReport) -> None:
         try:
             drift_report.write(self._folder, report)
         except OSError as error:  # a full disk: the archiver says so, and loudly
@@ -217,14 +220,14 @@ def _badness(drift: LiveDrift) -> tuple[bool, bool, float]:
 
 # --- from frames ----------------------------------------------------------------------------
 
-Inputs = dict[tuple[str, ...] | None, list[Entry[Any]]]
-Scores = dict[str, list[Entry[Any]]]
+_Inputs = dict[tuple[str, ...] | None, list[Entry[Any]]]
+_Scores = dict[str, list[Entry[Any]]]
 
 
-def _sorted(entries: Sequence[Entry[Any]]) -> tuple[Inputs, Scores]:
+def _sorted(entries: Sequence[Entry[Any]]) -> tuple[_Inputs, _Scores]:
     """Input frames by the contenders that are to score them (None: all who hear it), scores by contender."""
-    inputs: Inputs = {}
-    scores: Scores = {}
+    inputs: _Inputs = {}
+    scores: _Scores = {}
     for entry in entries:
         frame = entry.frame
         if entry.table == names.REQUESTS:

@@ -155,7 +155,8 @@ class _Drift(Collector):
             for column in self._report.of(contender.model, contender.version):
                 value = getattr(column, figure)
                 if value is not None:
-                    yield [*of_contender, column.part, column.column], LEVELS.get(value, value)
+                    number = LEVELS[value] if figure == "level" else value
+                    yield [*of_contender, column.part, column.column], number
 
 
 def shown(name: str) -> Shown:

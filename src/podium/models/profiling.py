@@ -18,7 +18,7 @@ TENSOR_VALUES = 64
 """A tensor with more values in a row, or with an open shape, has no profile: all of its values in one
 distribution would say little, and counting them live would cost much."""
 
-SCORED_ROWS = 10_000
+SCORED_ROWS = 2000
 """Of more training rows, so many, evenly spaced, are scored for the profile of the scores."""
 
 AT_ONCE = 1000

@@ -297,9 +297,12 @@ def test_what_fails_for_one_contender_is_said_once_and_is_no_other_ones_problem(
 def test_whatever_else_fails_is_said_once_and_never_raised(
     scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    scene.asked(inputs())
+    assert scene.columns()
     monkeypatch.setattr(drift_module, "_sorted", lambda entries: 1 / 0)
     scene.asked(inputs())
     scene.asked(inputs())
+    assert not scene.columns(), "what is not watched is not shown"
     assert caplog.text.count("drift is not watched any more") == 1
 
 
