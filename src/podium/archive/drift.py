@@ -152,9 +152,9 @@ class DriftWatch:
             values = _Values(self._inputs, _few(group))
             for watch in self._of(contenders) if contenders is not None else list(self._watches.values()):
                 self._add(watch, watch.inputs, values)
-        for contender, group in scores.items():
+        for (model, version), group in scores.items():
             values = _Values(self._outputs, _few(group))
-            for watch in self._of([contender]):
+            for watch in self._of([f"{model}@{version}"]):
                 self._add(watch, watch.scores, values)
 
     def _of(self, contenders: Iterable[str]) -> Iterator[Watch]:
@@ -221,7 +221,7 @@ def _badness(drift: LiveDrift) -> tuple[bool, bool, float]:
 # --- from frames ----------------------------------------------------------------------------
 
 _Inputs = dict[tuple[str, ...] | None, list[Entry[Any]]]
-_Scores = dict[str, list[Entry[Any]]]
+_Scores = dict[tuple[str, str], list[Entry[Any]]]
 
 
 def _sorted(entries: Sequence[Entry[Any]]) -> tuple[_Inputs, _Scores]:
@@ -229,12 +229,12 @@ def _sorted(entries: Sequence[Entry[Any]]) -> tuple[_Inputs, _Scores]:
     inputs: _Inputs = {}
     scores: _Scores = {}
     for entry in entries:
-        frame = entry.frame
-        if entry.table == names.REQUESTS:
+        table, frame = entry.table, entry.frame
+        if table == names.REQUESTS:
             contenders = None if frame.contenders is None else tuple(frame.contenders)
             inputs.setdefault(contenders, []).append(entry)
-        elif entry.table == names.SCORES and frame.error is None:
-            scores.setdefault(f"{frame.model}@{frame.version}", []).append(entry)
+        elif table == names.SCORES and frame.error is None:
+            scores.setdefault((frame.model, frame.version), []).append(entry)
     return inputs, scores
 
 
@@ -251,7 +251,8 @@ class _Values:
     def __init__(self, schema: Schema, entries: Sequence[Entry[Any]]) -> None:
         self._fields = {field.name: field for field in schema.fields}
         self._partly = [entry for entry in entries if _errors(entry)]
-        self._whole = [entry.frame.columns for entry in entries if not _errors(entry)]
+        whole = [entry for entry in entries if not _errors(entry)] if self._partly else entries
+        self._whole = [entry.frame.columns for entry in whole]
         self._found: dict[str, np.ndarray | None] = {}
 
     def __getitem__(self, name: str) -> np.ndarray | None:
