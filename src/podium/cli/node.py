@@ -14,7 +14,8 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -23,12 +24,12 @@ import click
 from podium import project as projects
 from podium import run as runs
 from podium.counters import Counts, merged, total
-from podium.errors import AlreadyRunning, NodeError, NotRunning
+from podium.errors import AlreadyRunning, MissingExtra, NodeError, NotRunning
 from podium.models import manifest
 from podium.node.broker import Broker
 from podium.node.contenders import Candidate
 from podium.node.keeper import Keeper
-from podium.node.listening import listen, url_of
+from podium.node.listening import address_of, listen, reserve, url_of
 from podium.node.plan import run_of, specs_of
 from podium.node.process import log_name
 from podium.node.state import RUN, Lock, NodeState, ProcessState, holder, read_state
@@ -55,13 +56,19 @@ PORT = 8080
 @click.option(
     "--gateways", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes at the door."
 )
+@click.option(
+    "--grpc-port", type=click.IntRange(0, 65535), help="Speak gRPC there too; 0 is any free one. Without: no."
+)
 @click.option("--detach", is_flag=True, help="Run in the background; return when it is ready.")
-def up(host: str, port: int, gateways: int, detach: bool) -> None:
+def up(host: str, port: int, gateways: int, grpc_port: int | None, detach: bool) -> None:
     """Run the endpoint here: broker, gateway, a worker for each contender, archiver."""
+    if grpc_port is not None:
+        _check_grpc()
     folder = projects.find(Path.cwd())
     project = projects.load(folder)
     if detach:
-        _detach(project, ["--host", host, "--port", str(port), "--gateways", str(gateways)])
+        options = ["--host", host, "--port", str(port), "--gateways", str(gateways)]
+        _detach(project, options + (["--grpc-port", str(grpc_port)] if grpc_port is not None else []))
         return
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     with Lock(project.run_dir):
@@ -72,18 +79,29 @@ def up(host: str, port: int, gateways: int, detach: bool) -> None:
             sync_always=project.archive.sync == "always",
         )
         run = run_of(project, candidates, broker)
-        with listen(host, port) as listening:
+        with ExitStack() as sockets:
+            listening = sockets.enter_context(listen(host, port))
+            held = None if grpc_port is None else sockets.enter_context(reserve(host, grpc_port))
+            grpc = address_of(held) if held else None
             settings = project.run_dir / RUN
             runs.save(run, settings)
             supervisor = Supervisor(
-                specs_of(run, settings, broker, gateways=gateways, fd=listening.fileno()),
+                specs_of(run, settings, broker, gateways=gateways, fd=listening.fileno(), grpc=grpc),
                 endpoint=run.endpoint,
                 url=url_of(listening),
+                grpc=grpc,
                 run_dir=project.run_dir,
                 boards=run.counters,
                 logs=project.logs_dir,
             )
-            asyncio.run(_serve(run, supervisor, listening))
+            asyncio.run(_serve(run, supervisor, listening, grpc))
+
+
+def _check_grpc() -> None:
+    """Raises MissingExtra here, where somebody reads it, and not in each gateway's log."""
+    for module, package in (("grpc", "grpcio"), ("grpc_reflection", "grpcio-reflection")):
+        if find_spec(module) is None:
+            raise MissingExtra(package, "grpc")
 
 
 def _candidate(project: Project, model: ModelSettings) -> Candidate:
@@ -97,7 +115,7 @@ def _candidate(project: Project, model: ModelSettings) -> Candidate:
 # --- in the foreground ----------------------------------------------------------------------
 
 
-async def _serve(run: Run, supervisor: Supervisor, listening: socket.socket) -> None:
+async def _serve(run: Run, supervisor: Supervisor, listening: socket.socket, grpc: str | None) -> None:
     began = time.monotonic()
     stop = asyncio.Event()
     click.echo(f"{run.endpoint}: {_lineup(run)}")
@@ -105,7 +123,7 @@ async def _serve(run: Run, supervisor: Supervisor, listening: socket.socket) -> 
         before = merged(run.counters)
         _on_signals(stop, supervisor)
         if await _come_up(supervisor, stop):
-            click.echo(_ready_words(run, url_of(listening), time.monotonic() - began))
+            click.echo(_ready_words(run, url_of(listening), grpc, time.monotonic() - began))
         await stop.wait()
         listening.close()  # once the gateways are gone, clients are refused instead of waiting in its queue
         click.echo("Stopping: answering what is in flight, then keeping it …")
@@ -147,9 +165,10 @@ def _lineup(run: Run) -> str:
     )
 
 
-def _ready_words(run: Run, url: str, seconds: float) -> str:
+def _ready_words(run: Run, url: str, grpc: str | None, seconds: float) -> str:
+    too = f", and for gRPC at {grpc}" if grpc else ""
     return (
-        f"Ready in {seconds:.1f} s: every contender answers at {url}\n"
+        f"Ready in {seconds:.1f} s: every contender answers at {url}{too}\n"
         f"  try it    {_curl(run, url)}\n"
         f"  look      podium status, or {url}/docs in a browser\n"
         f"  stop it   Ctrl-C here, or podium down"

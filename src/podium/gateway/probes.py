@@ -9,7 +9,8 @@ from contextlib import suppress
 from types import TracebackType
 
 from podium.counters import Board
-from podium.errors import BadInput, StreamAway
+from podium.errors import BadInput, NotReady, StreamAway
+from podium.gateway.predict import Predictor
 from podium.protocol.frames import ProbeFrame, Reader, ScoresFrame, encode
 from podium.records import Contender, Policy
 from podium.streams.base import Stream, Subscription
@@ -69,3 +70,11 @@ class Probes:
             log.error("probe: %s", error)
             return
         self._silent.pop((frame.model, frame.version), None)
+
+
+def check_ready(predictor: Predictor, probes: Probes) -> None:
+    """Raises NotReady until every contender has answered a probe, and while nothing can be answered."""
+    if reason := predictor.why_not_ready():
+        raise NotReady(reason)
+    if silent := probes.silent:
+        raise NotReady(f"no answer yet from {', '.join(contender.name for contender in silent)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 from granian._granian import SocketHolder
@@ -29,13 +29,20 @@ BACKLOG = 1024
 CONNECTIONS = 1 << 16
 
 
-async def serve(run: Run, stream: Stream, board: Board, *, fd: int, stop: asyncio.Event) -> None:
-    """Answer on the listening socket `fd` until `stop`, then answer what is in flight and return."""
+async def serve(
+    run: Run, stream: Stream, board: Board, *, fd: int, stop: asyncio.Event, grpc: str | None = None
+) -> None:
+    """Answer on the listening socket `fd` until `stop`, then answer what is in flight and return.
+
+    `grpc` is the address of that side, `HOST:PORT`; None where there is none.
+    """
     _allow_many_connections()
     async with AsyncExitStack() as stack:
         predictor = await stack.enter_async_context(Predictor(run, stream, board))
         probes = await stack.enter_async_context(Probes(run.policy, stream, board))
         bodies = await stack.enter_async_context(Bodies(run.limits))
+        if grpc:
+            await stack.enter_async_context(_grpc_server(run, predictor, probes, grpc))
         server = _Server(HttpGateway(run, predictor, probes, bodies), fd, run)
         serving = asyncio.create_task(server.serve(), name="gateway http")
         stopped = asyncio.create_task(stop.wait(), name="gateway stop")
@@ -44,6 +51,15 @@ async def serve(run: Run, stream: Stream, board: Board, *, fd: int, stop: asynci
         await _close(server, serving)
         for failed in (task for task in predictor.tasks if task.done()):
             failed.result()  # raises; the supervisor starts this process anew
+
+
+def _grpc_server(
+    run: Run, predictor: Predictor, probes: Probes, address: str
+) -> AbstractAsyncContextManager[object]:
+    from podium.gateway.grpc import GrpcGateway  # an extra: `podium up` has checked that it is installed
+    from podium.gateway.grpc_server import GrpcServer
+
+    return GrpcServer(GrpcGateway(run, predictor, probes), address, run.limits)
 
 
 async def _close(server: _Server, serving: asyncio.Task[None]) -> None:

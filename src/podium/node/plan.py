@@ -42,21 +42,27 @@ def run_of(project: Project, candidates: list[Candidate], broker: Broker) -> Run
     )
 
 
-def specs_of(run: Run, settings: Path, broker: Broker, *, gateways: int, fd: int) -> list[ProcessSpec]:
-    """The broker, the gateways on the socket `fd`, the workers of every contender, the archiver."""
+def specs_of(
+    run: Run, settings: Path, broker: Broker, *, gateways: int, fd: int, grpc: str | None = None
+) -> list[ProcessSpec]:
+    """The broker, the gateways on the socket `fd`, the workers of every contender, the archiver.
+
+    `grpc` is the address that the gateways share for gRPC, if they are to speak it.
+    """
     return [
         broker.spec(),
-        *_gateways(run, settings, gateways, fd),
+        *_gateways(run, settings, gateways, fd, grpc),
         *_workers(run, settings),
         _archiver(run, settings),
     ]
 
 
-def _gateways(run: Run, settings: Path, count: int, fd: int) -> list[ProcessSpec]:
+def _gateways(run: Run, settings: Path, count: int, fd: int, grpc: str | None) -> list[ProcessSpec]:
+    doors = ("--fd", str(fd), *(("--grpc", grpc) if grpc else ()))
     return [
         ProcessSpec(
             name=f"gateway {number}",
-            argv=_podium("gateway", "--number", str(number), "--fd", str(fd), str(settings)),
+            argv=_podium("gateway", "--number", str(number), *doors, str(settings)),
             stage=Stage.GATEWAY,
             sign=BoardSign(run.counters),
             timeout=GATEWAY_TIMEOUT,

@@ -48,10 +48,12 @@ class Supervisor:
         run_dir: Path,
         boards: Path,
         logs: Path,
+        grpc: str | None = None,
         pace: Pace | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._url = url
+        self._grpc = grpc
         self._run_dir = run_dir
         self._boards = boards
         self._logs = logs
@@ -165,6 +167,7 @@ class Supervisor:
         return NodeState(
             endpoint=self._endpoint,
             url=self._url,
+            grpc=self._grpc,
             pid=os.getpid(),
             started=self._started,
             written=time.time(),
