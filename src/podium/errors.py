@@ -145,5 +145,13 @@ class NotRunning(NodeError):
     """Nothing is running for this project folder."""
 
 
+class PolicyError(PodiumError):
+    """A policy cannot be changed like this."""
+
+
+class RevisionTaken(PolicyError):
+    """Somebody else has changed the policy meanwhile."""
+
+
 class ModelFailed(PodiumError):
     """A model gave no usable score; the message goes into the archive."""

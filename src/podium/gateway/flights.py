@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from podium.errors import BadInput
+from podium.gateway.lineup import Lineup
 from podium.gateway.requests import Group, Request
 from podium.protocol.frames import ScoresFrame, Tensor, array, row_slices
 from podium.records import Contender
@@ -64,7 +65,7 @@ class Scores:
 
 
 class Flight:
-    """One input frame's requests, who has still to score them, and what was scored.
+    """One input frame's requests, the line-up that they went to, and what was scored.
 
     `began` and `expires` are on the monotonic clock, in seconds; `undecided` counts requests.
     """
@@ -74,6 +75,7 @@ class Flight:
         "began",
         "expires",
         "groups",
+        "line",
         "requests",
         "rows",
         "scores",
@@ -88,7 +90,7 @@ class Flight:
         requests: Sequence[Request],
         rows: list[int] | None,
         groups: list[Group],
-        awaited: Sequence[Contender],
+        line: Lineup,
         *,
         began: float,
         expires: float,
@@ -96,7 +98,8 @@ class Flight:
         self.seq = seq
         self.requests = requests
         self.groups = groups
-        self.awaited = set(awaited)
+        self.line = line
+        self.awaited = set(line.scoring)
         self.began = began
         self.expires = expires
         self.rows = rows

@@ -202,7 +202,7 @@ class GrpcGateway:
         """Raises NotFound unless the endpoint and, if one is named, the contender are there."""
         self._check_name(message.name)
         if message.version:
-            self._predictor.contender(message.version)
+            self._predictor.policy.named(message.version)
 
     def _versions(self) -> list[str]:
         return [contender.name for contender in self._predictor.policy.scoring]

@@ -179,13 +179,13 @@ class HttpGateway:
 
     async def _model_ready(self, scope: Scope, protocol: Protocol, began: float, version: str) -> Reply:
         if version:
-            self._predictor.contender(version)
+            self._predictor.policy.named(version)
         check_ready(self._predictor, self._probes)
         return Reply(200, [JSON], self._contract.model_ready())
 
     async def _metadata(self, scope: Scope, protocol: Protocol, began: float, version: str) -> Reply:
         if version:
-            self._predictor.contender(version)
+            self._predictor.policy.named(version)
         names = [contender.name for contender in self._predictor.policy.scoring]
         return Reply(200, [JSON], self._contract.model_metadata(names))
 
@@ -197,12 +197,12 @@ class HttpGateway:
         return Reply(200, [JSON], self._contract.repository_index(names))
 
     async def _metrics(self, *_: object) -> Reply:
-        text = metrics_text(self._run.counters, self._run.policy)
+        text = metrics_text(self._run.counters, self._predictor.policy)
         return Reply(200, [("content-type", CONTENT_TYPE)], text)
 
     async def _openapi(self, *_: object) -> Reply:
-        run = self._run
-        return Reply(200, [JSON], openapi.document(run.policy, run.inputs, run.outputs, run.limits))
+        run, policy = self._run, self._predictor.policy
+        return Reply(200, [JSON], openapi.document(policy, run.inputs, run.outputs, run.limits))
 
     async def _docs(self, scope: Scope, protocol: Protocol, began: float, asset: str) -> Reply:
         page = docs_page.asset(asset) if asset else docs_page.page(self._run.endpoint)
