@@ -50,10 +50,6 @@ def code_of(error: PodiumError) -> StatusCode:
     return next((CODES[cls] for cls in type(error).__mro__ if cls in CODES), StatusCode.INTERNAL)
 
 
-def problem_of(error: PodiumError) -> str:
-    return kind_of(error).slug
-
-
 def details_of(error: PodiumError) -> str:
     """What went wrong, where, and what would have been right; nothing of the inside."""
     if kind_of(error) is INTERNAL:

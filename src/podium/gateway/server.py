@@ -59,7 +59,7 @@ def _grpc_server(
     from podium.gateway.grpc import GrpcGateway  # an extra: `podium up` has checked that it is installed
     from podium.gateway.grpc_server import GrpcServer
 
-    return GrpcServer(GrpcGateway(run, predictor, probes), address, run.limits)
+    return GrpcServer(GrpcGateway(run, predictor, probes).methods(), address, run.limits)
 
 
 async def _close(server: _Server, serving: asyncio.Task[None]) -> None:
