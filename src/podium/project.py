@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 from podium.errors import ProjectError
 from podium.records import DECOY, Role
-from podium.run import Limits, WorkerSettings
+from podium.run import COUNTERS, Limits, WorkerSettings
 from podium.schema import Field, Kind, Schema, check_default, did_you_mean
 
 FILE = "podium.toml"
@@ -29,6 +29,7 @@ FIELD_NAME = re.compile(r"[A-Za-z_][\w .()%/+-]*")
 ROLES = tuple(role.value for role in Role if role is not Role.DECOY)
 SYNC = ("interval", "always")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m)")
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _MS = {"ms": 1.0, "s": 1000.0, "m": 60_000.0}
 T = TypeVar("T")
 
@@ -48,11 +49,15 @@ class EndpointSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSettings:
-    """A model's module and its part on the endpoint; `version` pins one, else the newest is taken."""
+    """A model's module and its part on the endpoint; `version` pins one, else the newest is taken.
+
+    `share` is the part of the traffic (0 to 1) for which a challenger's answer is preferred.
+    """
 
     name: str
     module: Path
     role: Role
+    share: float | None = None
     version: str | None = None
     worker: WorkerSettings = field(default_factory=WorkerSettings)
 
@@ -101,6 +106,10 @@ class Project:
         return self.folder / RUN_DIR
 
     @property
+    def counters_dir(self) -> Path:
+        return self.run_dir / COUNTERS
+
+    @property
     def logs_dir(self) -> Path:
         return self.podium_dir / "logs"
 
@@ -139,6 +148,12 @@ def parse_duration(text: str) -> float | None:
     """`100ms`, `2s`, `1.5m` in ms; None for anything else."""
     match = _DURATION.fullmatch(text.strip())
     return float(match[1]) * _MS[match[2]] if match else None
+
+
+def parse_part(text: str) -> float | None:
+    """`10%` as 0.1; None for anything else."""
+    match = _PERCENT.fullmatch(text.strip())
+    return float(match[1]) / 100 if match else None
 
 
 def _project(folder: Path, top: _Table) -> Project:
@@ -266,12 +281,13 @@ def _model(folder: Path, models: _Table, name: str) -> ModelSettings:
             table.fail(
                 f"`{later}` models come with a later release; a model here is a Python `module`", later
             )
-    table.only("module", "role", "version", "replicas", "threads", "timeout", "batch_rows")
+    table.only("module", "role", "share", "version", "replicas", "threads", "timeout", "batch_rows")
     usual = WorkerSettings()
     return ModelSettings(
         name=name,
         module=_module(folder, table),
         role=Role(table.choice("role", None, ROLES)),
+        share=table.part("share", None),
         version=_version(table),
         worker=WorkerSettings(
             replicas=table.count("replicas", usual.replicas),
@@ -411,6 +427,16 @@ class _Table:
         if type(value) not in (int, float) or not 0 <= value < float("inf"):
             self.fail(f"{value!r} is not a number of at least 0", key)
         return float(value)
+
+    def part(self, key: str, usual: float | None) -> float | None:
+        """A part of a whole, 0 to 1: `"10%"`, or a plain number."""
+        if key not in self:
+            return usual
+        value = self.values[key]
+        found = parse_part(value) if isinstance(value, str) else value
+        if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= 1:
+            self.fail(f'{value!r} is no part of a whole; write as in "10%"', key)
+        return float(found)
 
     def duration(self, key: str, usual_ms: float, *, least: float = 0.0) -> float:
         if key not in self:

@@ -94,7 +94,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     a time to the words (roles or model names) whose scores are acceptable from then on, in order
     of preference. `default` is the answer when nobody is in time; without one there is none.
     `author`, `reason` and `changed` (µs since the epoch) say who made this revision, why and when;
-    `restores` is the older revision that a rollback brought back.
+    `restores` is the older revision that a rollback brought back, `from_file` says that it is as the
+    project file said.
     """
 
     endpoint: str
@@ -109,6 +110,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     changed: int = 0
     restores: int | None = None
+    from_file: bool = False
 
     @property
     def champion(self) -> Contender:

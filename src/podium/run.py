@@ -1,4 +1,7 @@
-"""What one `podium up` hands to its processes: one small file, read once at their start."""
+"""What one `podium up` hands to its processes: one small file, read at their start.
+
+The supervisor writes it anew with each revision of the policy.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ import msgspec
 from podium.counters import SUFFIX
 from podium.records import Policy
 from podium.schema import Schema
+
+COUNTERS = "counters"
+"""The folder, in a node's run folder, where its processes count."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,11 +60,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def counters(self) -> Path:
-        return Path(self.run_dir) / "counters"
+        return Path(self.run_dir) / COUNTERS
 
     def board(self, process: str) -> Path:
         """Where this process, of that name, counts."""
-        return self.counters / f"{process.replace(' ', '-')}-{os.getpid()}{SUFFIX}"
+        return self.board_of(process, os.getpid())
+
+    def board_of(self, process: str, pid: int) -> Path:
+        """Where the process of that name and pid counts."""
+        return self.counters / f"{process.replace(' ', '-')}-{pid}{SUFFIX}"
 
     @property
     def patience(self) -> float:
@@ -67,11 +77,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def save(run: Run, path: Path) -> None:
-    """Write for the owner's eyes only: it holds the broker's credentials."""
+    """Write for the owner's eyes only, since it holds the broker's credentials; atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(run)))
+    written = path.with_suffix(".new")
+    written.unlink(missing_ok=True)
+    file = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(file, "wb") as output:
+        output.write(msgspec.json.format(msgspec.json.encode(run)))
+        output.flush()
+        os.fsync(file)  # after a power cut it is what knows the newest policy
+    written.replace(path)
 
 
 def load(path: Path) -> Run:

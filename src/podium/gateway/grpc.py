@@ -15,7 +15,8 @@ from podium.gateway.grpc_call import Call, Metadata, Method, Streaming, Unary
 from podium.gateway.grpc_statuses import details_of
 from podium.gateway.limits import REFUSALS, caller_id, deadline_ms
 from podium.gateway.predict import Predictor
-from podium.gateway.probes import Probes, check_ready
+from podium.gateway.probes import Probes
+from podium.gateway.readiness import check_ready
 from podium.protocol import inference, oip, oip_grpc
 from podium.records import Answer
 from podium.run import Run

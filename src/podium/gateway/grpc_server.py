@@ -1,7 +1,7 @@
 """gRPC's C core, in the gateway's event loop beside HTTP's server.
 
 `grpc.aio` takes one call at a time from the core, through three threads, before it takes the next: four times
-the processor time, and frames of one request where the processor is busy (docs/decisions/0011-grpc.md).
+the processor time, and frames of one request where the processor is busy (docs/decisions/0014-grpc.md).
 Here calls are taken by the dozen. The classes are those that grpcio's blocking server uses.
 """
 

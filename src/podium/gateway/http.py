@@ -17,8 +17,9 @@ from podium.errors import MethodNotAllowed, NotFound, PodiumError
 from podium.gateway.limits import REFUSALS, Bodies, caller_id, deadline_ms
 from podium.gateway.metrics import CONTENT_TYPE, metrics_text
 from podium.gateway.predict import Predictor
-from podium.gateway.probes import Probes, check_ready
+from podium.gateway.probes import Probes
 from podium.gateway.problems import internal_error, problem
+from podium.gateway.readiness import check_ready
 from podium.gateway.rsgi import HeaderList, Protocol, Reply, Scope
 from podium.protocol import docs_page, oip, openapi
 from podium.records import Answer

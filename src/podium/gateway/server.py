@@ -20,6 +20,7 @@ from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
 from podium.run import Run
 from podium.streams.base import Stream
+from podium.streams.policies import PolicyStore
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,14 @@ CONNECTIONS = 1 << 16
 
 
 async def serve(
-    run: Run, stream: Stream, board: Board, *, fd: int, stop: asyncio.Event, grpc: str | None = None
+    run: Run,
+    stream: Stream,
+    policies: PolicyStore,
+    board: Board,
+    *,
+    fd: int,
+    stop: asyncio.Event,
+    grpc: str | None = None,
 ) -> None:
     """Answer on the listening socket `fd` until `stop`, then answer what is in flight and return.
 
@@ -39,7 +47,15 @@ async def serve(
     _allow_many_connections()
     async with AsyncExitStack() as stack:
         predictor = await stack.enter_async_context(Predictor(run, stream, board))
-        probes = await stack.enter_async_context(Probes(run.policy, stream, board))
+        await policies.follow(predictor.follow)
+        probes = await stack.enter_async_context(
+            Probes(
+                predictor.policy,
+                stream,
+                contenders=predictor.policy.scoring,
+                ready=board.gauge("ready").set,
+            )
+        )
         bodies = await stack.enter_async_context(Bodies(run.limits))
         if grpc:
             await stack.enter_async_context(_grpc_server(run, predictor, probes, grpc))

@@ -47,6 +47,7 @@ class ProcessSpec:
 
     `timeout` (s) is how long it may show no sign of life once it is ready; `grace` (s) how long it
     may take to stop. `awaited` says that the node is not ready without it. `fds` are inherited.
+    `contender` is whose worker it is, as `MODEL@VERSION`.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ProcessSpec:
     fds: tuple[int, ...] = ()
     nice: int = 0
     awaited: bool = True
+    contender: str = ""
 
 
 def log_name(process: str) -> str:

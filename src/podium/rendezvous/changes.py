@@ -35,7 +35,7 @@ def joined(policy: Policy, contender: Contender) -> Policy:
 
 def left(policy: Policy, word: str) -> Policy:
     """Without the contender that `word` names. Raises NotFound, PolicyError for the champion."""
-    gone = policy.named(word)
+    gone = _chosen(policy, word)
     if gone.role is Role.CHAMPION:
         raise PolicyError(
             f"{gone.name} is the champion and cannot leave; promote another contender first: "
@@ -49,7 +49,7 @@ def promoted(policy: Policy, word: str) -> Policy:
 
     It goes on scoring, so that a rollback needs no process to start. Raises NotFound, PolicyError.
     """
-    chosen = policy.named(word)
+    chosen = _chosen(policy, word)
     match chosen.role:
         case Role.CHAMPION:
             raise PolicyError(f"{chosen.name} is the champion already (revision {policy.revision})")
@@ -66,7 +66,7 @@ def promoted(policy: Policy, word: str) -> Policy:
 
 def restored(policy: Policy, old: Policy) -> Policy:
     """As an older revision was."""
-    return replace(old, revision=policy.revision + 1, restores=old.revision)
+    return replace(old, revision=policy.revision + 1, restores=old.revision, from_file=False)
 
 
 def last_good(history: Sequence[Policy]) -> Policy | None:
@@ -84,12 +84,26 @@ def last_good(history: Sequence[Policy]) -> Policy | None:
     return good[-2] if len(good) > 1 else None
 
 
+def _chosen(policy: Policy, word: str) -> Contender:
+    """Who is meant; of a model's several versions the one that is not the champion.
+
+    Raises NotFound, and PolicyError where it could be more than one.
+    """
+    first = policy.named(word)
+    others = [c for c in policy.scoring if c.is_named(word) and c.role is not Role.CHAMPION]
+    if len(others) > 1:
+        raise PolicyError(f"{word!r} could be {', '.join(c.name for c in others)}: name the version too")
+    return others[0] if others else first
+
+
 def _same(a: Contender, b: Contender) -> bool:
     return (a.model, a.version) == (b.model, b.version)
 
 
 def _checked(policy: Policy, contenders: Sequence[Contender]) -> Policy:
-    changed = replace(policy, contenders=tuple(contenders), revision=policy.revision + 1, restores=None)
+    changed = replace(
+        policy, contenders=tuple(contenders), revision=policy.revision + 1, restores=None, from_file=False
+    )
     check(changed)
     return changed
 

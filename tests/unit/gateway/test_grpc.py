@@ -78,7 +78,8 @@ async def door(world: World, **settings: Any) -> AsyncIterator[Door]:
     told = run(**settings)
     async with AsyncExitStack() as stack:
         predictor = await stack.enter_async_context(Predictor(told, world.stream, world.board))
-        probes = await stack.enter_async_context(Probes(told.policy, world.stream, world.board))
+        probes = Probes(told.policy, world.stream, contenders=told.policy.scoring)
+        await stack.enter_async_context(probes)
         methods = GrpcGateway(told, predictor, probes).methods()
         server = await stack.enter_async_context(GrpcServer(methods, "127.0.0.1:0", LIMITS))
         address = f"127.0.0.1:{server.port}"
