@@ -152,7 +152,7 @@ def test_a_node_that_stops_answers_the_calls_in_flight_and_keeps_them(project: P
         took = time.monotonic() - began
     assert took < STOP_SECONDS
     assert not node.left()
-    # The core cancels what reaches a connection in the instant in which it is told to end; nobody has scored that.
+    # The core cancels what reaches a connection just as it is told to end; nobody has scored that.
     assert set(load.counts) - {StatusCode.CANCELLED} == {StatusCode.OK, StatusCode.UNAVAILABLE}, load
     in_flight = [seen for seen in load.seen if seen.began < began - 0.1]
     assert {seen.code for seen in in_flight} == {StatusCode.OK}, load
