@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
 _NO_FLAGS = 0
-_START = cygrpc.SendInitialMetadataOperation((), _NO_FLAGS)
 _OK = StatusCode.OK
 
 
@@ -52,10 +51,12 @@ Method: TypeAlias = Unary | Streaming
 class Call:
     """A call under way. `trailing` is metadata to go out with its answer.
 
-    Until its message is here, a call with one message is in `reading`.
+    Until its message is here, a call with one message is in `reading`. The core's own call is let go of as
+    soon as this one has ended: a traceback can keep this one until the garbage collector comes, and the core
+    counts the calls that are there, and refuses what is too many for a connection.
     """
 
-    __slots__ = ("_core", "_deadline", "_ended", "_reading", "_started", "_task", "metadata", "trailing")
+    __slots__ = ("_core", "_deadline", "_reading", "_started", "_task", "metadata", "trailing")
 
     def __init__(self, event: Any, reading: MutableMapping[Call, None]) -> None:
         self.metadata: dict[str, Any] = dict(event.invocation_metadata)
@@ -64,7 +65,6 @@ class Call:
         self._deadline: float = event.call_details.deadline
         self._reading = reading
         self._started = False
-        self._ended = False
         self._task: Task[None] | None = None
 
     def time_remaining(self) -> float:
@@ -77,7 +77,7 @@ class Call:
         match method:
             case Unary():
                 self._reading[self] = None
-                self._receive(partial(self._on_message, method))
+                self._core.start_server_batch((_receive(),), partial(self._on_message, method))
             case Streaming():
                 self._start(self._answer_stream(method))
             case None:
@@ -94,7 +94,7 @@ class Call:
         body = event.batch_operations[0].message()
         if body is not None:
             self._start(self._answer(method, body))
-        elif not self._ended:
+        else:
             self.fail(BadInput("the call has no message", expected="one"))
 
     async def _answer(self, method: Unary, body: bytes) -> None:
@@ -122,7 +122,7 @@ class Call:
 
     async def _bodies(self) -> AsyncIterator[bytes]:
         while True:
-            event = await self._event(self._receive)
+            event = await self._event((_receive(),))
             body = event.batch_operations[0].message()
             if body is None:
                 return
@@ -130,38 +130,36 @@ class Call:
 
     async def _send(self, reply: bytes) -> None:
         """Returns when the core has taken it, which waits for a client that reads slowly."""
-        if not self._ended:
-            message = cygrpc.SendMessageOperation(reply, _NO_FLAGS)
-            await self._event(partial(self._core.start_server_batch, (*self._beginning(), message)))
+        message = cygrpc.SendMessageOperation(reply, _NO_FLAGS)
+        await self._event((*self._beginning(), message))
 
-    async def _event(self, begin: Callable[[Callable[[Any], None]], object]) -> Any:
+    async def _event(self, operations: tuple[Any, ...]) -> Any:
         """Begin a batch and wait for its event."""
+        if self._core is None:
+            raise asyncio.CancelledError  # the client has gone
         ended: Future[Any] = asyncio.get_running_loop().create_future()
 
         def on_event(event: Any) -> None:
             if not ended.done():  # who waited may have been cancelled
                 ended.set_result(event)
 
-        begin(on_event)
+        self._core.start_server_batch(operations, on_event)
         return await ended
 
     # --- all of them ------------------------------------------------------------------------
 
     def _start(self, answering: Coroutine[Any, Any, None]) -> None:
-        if self._ended:
+        if self._core is None:
             answering.close()
         else:
             self._task = asyncio.get_running_loop().create_task(answering)
-
-    def _receive(self, tag: Callable[[Any], None]) -> None:
-        self._core.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), tag)
 
     def _beginning(self) -> tuple[Any, ...]:
         """What goes out before anything else does."""
         if self._started:
             return ()
         self._started = True
-        return (_START,)
+        return (cygrpc.SendInitialMetadataOperation((), _NO_FLAGS),)
 
     def _crash(self) -> None:
         log.exception("a gRPC call failed")
@@ -172,22 +170,28 @@ class Call:
         self._finish(code, details)
 
     def _finish(self, code: StatusCode, details: str, *last: Any) -> None:
-        if self._ended:  # its client has gone
+        core, self._core = self._core, None
+        if core is None:  # its client has gone
             return
-        self._ended = True
         status = cygrpc.SendStatusFromServerOperation(
             self.trailing, code.value[0], details.encode(), _NO_FLAGS
         )
-        self._core.start_server_batch((*self._beginning(), *last, status), _nothing)
+        core.start_server_batch((*self._beginning(), *last, status), partial(_let_go, core))
 
     def _on_close(self, event: Any) -> None:
         """The client has cancelled the call, or let go of it in another way; or all is well."""
         self._reading.pop(self, None)
-        if not self._ended and event.batch_operations[0].cancelled():
-            self._ended = True
-            if self._task is not None:
-                self._task.cancel()
+        task, self._task = self._task, None
+        if event.batch_operations[0].cancelled() and self._core is not None:
+            self._core = None
+            if task is not None:
+                task.cancel()
 
 
-def _nothing(_event: Any) -> None:
-    pass
+def _receive() -> Any:
+    """A new one each time: an operation holds what it brings."""
+    return cygrpc.ReceiveMessageOperation(_NO_FLAGS)
+
+
+def _let_go(_core: Any, _event: Any) -> None:
+    """The core's call had to be there until now."""

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 AHEAD = 64
 """So many calls are asked of the core before they come: they arrive together, without a turn in between."""
 
-STOP_SECONDS = 0.5
+STOP_SECONDS = 0.3
 """What was in flight has been answered before; this is for streams that their clients keep open."""
 
 JOIN_SECONDS = 2.0

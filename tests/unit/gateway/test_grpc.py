@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import struct
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -39,7 +40,7 @@ from podium.run import Limits
 from podium.streams.memory import MemoryBroker, MemoryStream
 
 INFER = f"/{inference.SERVICE}/ModelInfer"
-LIMITS = Limits(body_bytes=100_000, body_seconds=0.2)
+LIMITS = Limits(body_bytes=100_000, body_seconds=0.2, in_flight=64)
 Metadata = tuple[tuple[str, str], ...]
 
 
@@ -165,6 +166,23 @@ async def test_a_cancelled_call_leaves_nothing_behind(world: World) -> None:
         await hand.say(LINEAR, [10.0])  # nobody waits for it any more
         await until(lambda: world.counted("answered") == 1)
         assert await checking(gateway) == HealthCheckResponse(status="NOT_SERVING")
+
+
+async def test_calls_that_ended_do_not_count_as_under_way_before_garbage_is_collected(world: World) -> None:
+    in_time = (("podium-deadline", "1ms"),)
+    gc.disable()
+    try:
+        async with door(world) as gateway:
+            for _ in range(4):
+                calls = [gateway.infer(asking(5.0)) for _ in range(50)]
+                await until(lambda: gateway.predictor._in_flight == 50)
+                for call in calls:
+                    call.cancel()
+                await until(lambda: gateway.predictor._in_flight == 0)
+            reply = await gateway.infer(asking(5.0), metadata=in_time)
+    finally:
+        gc.enable()
+    assert reply.parameters["rule"].string_param == "default"
 
 
 async def test_a_stream_answers_each_request_and_survives_a_wrong_one(world: World) -> None:
