@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 AHEAD = 64
 """So many calls are asked of the core before they come: they arrive together, without a turn in between."""
 
+STREAMS = 4
+"""Times the limit of requests in flight: the calls that one connection may have open."""
+
 STOP_SECONDS = 0.3
 """What was in flight has been answered before; this is for streams that their clients keep open."""
 
@@ -143,7 +146,9 @@ def _options(limits: Limits) -> tuple[tuple[str, int], ...]:
         ("grpc.so_reuseport", 1),
         ("grpc.max_receive_message_length", limits.body_bytes),
         ("grpc.max_send_message_length", -1),
-        # Requests that are under way on one connection; what is beyond waits at the client.
-        ("grpc.max_concurrent_streams", limits.in_flight),
+        # Far above what is let in: the core refuses what is beyond it without a word of ours.
+        ("grpc.max_concurrent_streams", STREAMS * limits.in_flight),
+        ("grpc.server.max_pending_requests", STREAMS * limits.in_flight),
+        ("grpc.server.max_pending_requests_hard_limit", STREAMS * limits.in_flight),
         ("grpc.server_handshake_timeout_ms", int(limits.header_seconds * 1000)),
     )
