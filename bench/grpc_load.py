@@ -1,7 +1,8 @@
 """`bench grpc`: Podium's gRPC side beside MLServer's, each asked by the same client.
 
 The client is grpc.aio on the load's core: a closed loop, some calls under way at a time on eight connections.
-Tensors are raw. MLServer is measured without and with its batching, and the better one counts.
+Tensors are raw. MLServer is measured without and with its batching, and the better one counts. Beside the rates
+stands the processor time that all of a server's processes spent on a call, which other programs disturb less.
 """
 
 import asyncio
@@ -9,7 +10,9 @@ import json
 import os
 import time
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -30,7 +33,7 @@ from bench.processes import LOAD_CORE
 from bench.project import ENDPOINT
 from bench.results import Figure, Measure, Results
 from bench.running import say
-from bench.serving import scratch, started
+from bench.serving import Running, scratch, started
 from bench.wrk import Load
 from podium.protocol.inference import ModelInferRequest, ModelInferResponse
 
@@ -59,72 +62,91 @@ def measure(folder: Path, *, models: Sequence[Model], seconds: float, rounds: in
         print(f"warning: {warning}", flush=True)
     os.sched_setaffinity(0, {LOAD_CORE})
     with Results("grpc", machine, folder) as results, scratch() as place:
-        seen = [
-            _measure(results, place, entrant, model, number, seconds)
-            for number in range(rounds)
-            for model in models
-            for entrant in ENTRANTS
-        ]
-        measures = [measure for of_one in seen for measure in of_one]
+        bench = _Bench(results, place, seconds)
+        for number in range(rounds):
+            for model in models:
+                for entrant in ENTRANTS:
+                    bench.take(number, model, entrant)
         for model in models:
             for calls in CALLS:
-                say(results, _against(measures, model, calls))
+                say(results, _against("", "calls a second", bench.rates, model, calls))
+                say(
+                    results,
+                    _against(", by processor time", "calls a processor second", bench.costs, model, calls),
+                )
     print(f"written: {results.file}", flush=True)
 
 
-def _measure(
-    results: Results, place: Path, entrant: Entrant, model: Model, number: int, seconds: float
-) -> list[Measure]:
-    case = Case(peer=entrant.peer, setting=entrant.setting, model=model)
-    with started(case, place / "peer") as running:
-        running.first_answer()
-        if entrant.peer.ready is not None:
-            entrant.peer.ready(running.site)
-        body = entrant.message(model).SerializeToString()
-        port = entrant.port(running.site)
-        closed_loop(port, body, calls=CALLS[0], seconds=WARM_SECONDS)
-        measures = [
-            _measured(case, number, calls, closed_loop(port, body, calls=calls, seconds=seconds))
-            for calls in CALLS
-        ]
-    for found in measures:
-        print(f"{case.title}, {found.load}: {found.per_second:,.0f}/s, p50 {found.p50_ms:.2f} ms", flush=True)
-        results.add(found)
-    return measures
+Rates = dict[tuple[str, str, Model, int], list[float]]
+"""By peer, setting, model and calls: one rate for each round."""
 
 
-def _measured(case: Case, number: int, calls: int, load: Load) -> Measure:
-    return Measure(
-        round=number,
-        peer=case.peer.name,
-        setting=case.setting,
-        model=case.model,
-        wire="grpc",
-        load=f"grpc {calls}",
-        per_second=load.per_second,
-        p50_ms=load.p50_ms,
-        p99_ms=load.p99_ms,
-        errors=load.errors,
-        constant=None,
-    )
+class _Bench:
+    """Takes one server after the other and writes down what it sees."""
 
+    def __init__(self, results: Results, place: Path, seconds: float) -> None:
+        self.rates: Rates = defaultdict(list)
+        self.costs: Rates = defaultdict(list)
+        self._results = results
+        self._place = place
+        self._seconds = seconds
 
-def _against(measures: Sequence[Measure], model: Model, calls: int) -> Figure:
-    rates = {
-        (entrant.peer.name, entrant.setting): median(
-            found.per_second
-            for found in measures
-            if (found.peer, found.setting) == (entrant.peer.name, entrant.setting)
-            and (found.model, found.load) == (model, f"grpc {calls}")
+    def take(self, number: int, model: Model, entrant: Entrant) -> None:
+        case = Case(peer=entrant.peer, setting=entrant.setting, model=model)
+        with started(case, self._place / "peer") as running:
+            running.first_answer()
+            if entrant.peer.ready is not None:
+                entrant.peer.ready(running.site)
+            body = entrant.message(model).SerializeToString()
+            port = entrant.port(running.site)
+            closed_loop(port, body, calls=CALLS[0], seconds=WARM_SECONDS)
+            for calls in CALLS:
+                before = _processor_seconds(running)
+                load = closed_loop(port, body, calls=calls, seconds=self._seconds)
+                spent = _processor_seconds(running) - before
+                self._keep(number, case, calls, load, spent)
+
+    def _keep(self, number: int, case: Case, calls: int, load: Load, spent: float) -> None:
+        key = (case.peer.name, case.setting, case.model, calls)
+        self.rates[key].append(load.per_second)
+        self.costs[key].append(load.requests / spent)
+        micros = spent / load.requests * 1e6
+        rate = f"{load.per_second:,.0f}/s, p50 {load.p50_ms:.2f} ms"
+        print(f"{case.title}, {calls} calls: {rate}, {micros:.0f} µs of processor time", flush=True)
+        self._results.add(
+            Measure(
+                round=number,
+                peer=case.peer.name,
+                setting=case.setting,
+                model=case.model,
+                wire="grpc",
+                load=f"grpc {calls}",
+                per_second=load.per_second,
+                p50_ms=load.p50_ms,
+                p99_ms=load.p99_ms,
+                errors=load.errors,
+                constant=None,
+            )
         )
-        for entrant in ENTRANTS
-    }
-    mine = rates.pop((PODIUM.name, "plain"))
-    (_, setting), theirs = max(rates.items(), key=lambda entry: entry[1])
-    note = f"{mine:,.0f}/s against {theirs:,.0f}/s of MLServer, {setting}"
-    return Figure(
-        name=f"gRPC, {model}, {calls} calls, against MLServer", value=mine / theirs, unit="×", note=note
-    )
+
+
+def _processor_seconds(running: Running) -> float:
+    """What all processes of the server have spent so far."""
+    ticks = 0
+    for pid in running.server.family():
+        with suppress(OSError):  # gone meanwhile
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _against(how: str, unit: str, rates: Rates, model: Model, calls: int) -> Figure:
+    medians = {key: median(found) for key, found in rates.items() if key[2:] == (model, calls)}
+    mine = medians.pop((PODIUM.name, "plain", model, calls))
+    (_, setting, _, _), theirs = max(medians.items(), key=lambda entry: entry[1])
+    note = f"{mine:,.0f} {unit} against {theirs:,.0f} of MLServer, {setting}"
+    name = f"gRPC, {model}, {calls} calls at a time, against MLServer{how}"
+    return Figure(name=name, value=mine / theirs, unit="×", note=note)
 
 
 # --- the client -------------------------------------------------------------------------------
