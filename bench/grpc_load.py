@@ -1,8 +1,8 @@
 """`bench grpc`: Podium's gRPC side beside MLServer's, each asked by the same client.
 
 The client is grpc.aio on the load's core: a closed loop, some calls under way at a time on eight connections.
-Tensors are raw. MLServer is measured without and with its batching, and the better one counts. Beside the rates
-stands the processor time that all of a server's processes spent on a call, which other programs disturb less.
+Tensors are raw. MLServer is measured without and with its batching, and the better one counts. Beside the
+rates stands the processor time of all of a server's processes, which other programs disturb less.
 """
 
 import asyncio
