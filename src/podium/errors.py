@@ -50,6 +50,14 @@ class NotFound(PodiumError):
     """A name that does not exist; the message lists the names that do."""
 
 
+class UnknownRequest(NotFound):
+    """An outcome for a request that nobody made; `path` is where in the body, or header, its id is."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 class MethodNotAllowed(PodiumError):
     """The path exists, the method does not."""
 
@@ -60,6 +68,14 @@ class MethodNotAllowed(PodiumError):
 
 class TooManyRequests(PodiumError):
     """More requests are in flight than the endpoint's limit."""
+
+
+class Unauthorized(PodiumError):
+    """A key is needed, and the one given is missing or wrong."""
+
+
+class Forbidden(PodiumError):
+    """This is switched off here."""
 
 
 class NobodyInTime(PodiumError):

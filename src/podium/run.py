@@ -5,6 +5,7 @@ The supervisor writes it anew with each revision of the policy.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -41,7 +42,10 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One endpoint on one machine. Paths are absolute; `stream` is a URL with credentials."""
+    """One endpoint on one machine. Paths are absolute; `stream` is a URL with credentials.
+
+    `admin_key` is the key's digest, or empty where there is none.
+    """
 
     policy: Policy
     inputs: Schema
@@ -53,6 +57,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     workers: dict[str, WorkerSettings] = {}
     agreement: float = 0.05
+    admin_key: str = ""
 
     @property
     def endpoint(self) -> str:
@@ -74,6 +79,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def patience(self) -> float:
         """Seconds after a request's deadline until a missing score is an error."""
         return max((w.timeout for w in self.workers.values()), default=WorkerSettings().timeout)
+
+
+def key_digest(key: str) -> str:
+    """What is kept of a key; nothing for none."""
+    return hashlib.sha256(key.encode()).hexdigest() if key else ""
 
 
 def save(run: Run, path: Path) -> None:

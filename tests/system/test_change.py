@@ -7,8 +7,10 @@ import re
 import signal
 import time
 import urllib.error
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.system.conftest import Up
@@ -279,3 +281,54 @@ def test_the_archive_is_whole_after_changes(project: Path, up: Up) -> None:
         time.sleep(0.3)
     assert set(load.counts) == {200}
     assert_archived_once(node, load)
+
+
+# --- trained anew while it runs ---------------------------------------------------------------
+
+
+def asked(url: str, method: str, key: str | None) -> tuple[int, dict[str, Any]]:
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    request = urllib.request.Request(url, method=method, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return reply.status, json.loads(reply.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def test_train_over_http_makes_a_challenger_and_never_a_champion(project: Path, up: Up) -> None:
+    node = up(project, env={"PODIUM_ADMIN_KEY": "a long secret"})
+    assert asked(f"{node.url}/train/diabetes/linear", "POST", None)[0] == 401
+    assert asked(f"{node.url}/train/diabetes/linear", "POST", "guessed")[0] == 401
+    status, problem = asked(f"{node.url}/train/diabetes/lineal", "POST", "a long secret")
+    assert (status, "did you mean 'linear'" in problem["detail"]) == (404, True)
+    file, old, new = MODEL
+    (project / file).write_text((project / file).read_text().replace(old, new))
+    status, job = asked(f"{node.url}/train/diabetes/linear", "POST", "a long secret")
+    assert (status, job["state"]) == (202, "queued")
+
+    def now() -> dict[str, Any]:
+        return asked(f"{node.url}/train/diabetes/{job['job']}", "GET", "a long secret")[1]
+
+    until(lambda: now()["state"] in ("succeeded", "failed"), what=now)
+    assert now()["state"] == "succeeded", now()
+    assert any(line.startswith("linear 2 ") for line in now()["log"]), now()
+    numbers = {(c.model, c.number): c.role for c in node.status().contenders}
+    assert numbers[("linear", 1)] == "champion"
+    assert numbers[("linear", 2)] == "challenger"
+
+
+def test_train_over_http_is_off_without_an_admin_key(project: Path, up: Up) -> None:
+    node = up(project)
+    status, problem = asked(f"{node.url}/train/diabetes/linear", "POST", "anything")
+    assert (status, "PODIUM_ADMIN_KEY" in problem["detail"]) == (403, True)
+
+
+def test_a_training_that_fails_says_why(project: Path, up: Up) -> None:
+    node = up(project, env={"PODIUM_ADMIN_KEY": "k"})
+    (project / "models" / "forest.py").write_text("def train():\n    raise RuntimeError('no data today')\n")
+    _, job = asked(f"{node.url}/train/diabetes/forest", "POST", "k")
+    url = f"{node.url}/train/diabetes/{job['job']}"
+    until(lambda: asked(url, "GET", "k")[1]["state"] == "failed", what=lambda: asked(url, "GET", "k"))
+    assert "no data today" in "\n".join(asked(url, "GET", "k")[1]["log"])
+    assert node.score()["model"] == "linear"

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from importlib.util import find_spec
@@ -30,6 +30,7 @@ from podium import run as runs
 from podium.cli.control import STAND_BY, author, lineup
 from podium.counters import Counts, merged, total
 from podium.errors import AlreadyRunning, MissingExtra, NodeError, NotRunning
+from podium.jobs import TRAIN, Jobs
 from podium.node.broker import Broker
 from podium.node.contenders import (
     Contract,
@@ -39,6 +40,7 @@ from podium.node.contenders import (
     contract_of,
     policy_of,
 )
+from podium.node.guarding import Guarding
 from podium.node.keeper import Keeper
 from podium.node.listening import address_of, listen, reserve, url_of
 from podium.node.plan import run_of, specs_of
@@ -47,6 +49,7 @@ from podium.node.staffing import Staffing
 from podium.node.starting import Start, newer, starting
 from podium.node.state import RUN, Lock, NodeState, ProcessState, holder, read_state
 from podium.node.supervisor import Supervisor
+from podium.node.trainer import Trainer
 from podium.project import Project
 from podium.records import Contender, Policy
 from podium.registry.folder import FolderRegistry
@@ -164,10 +167,15 @@ async def _serve(project: Project, wanted: Policy, broker: Broker, doors: Doors,
                 run, settings, gateways=doors.gateways, fd=doors.listening.fileno(), grpc=doors.grpc
             )
             supervisor.add(gateways)
-            async with Staffing(run, settings, supervisor) as staffing:
+            async with (
+                Staffing(run, settings, supervisor) as staffing,
+                Guarding(run.policy, run.counters, store) as guarding,
+                Trainer(Jobs(project.run_dir), project.folder) as trainer,
+            ):
                 supervisor.whole = True
-                await store.follow(partial(_follow, run, settings, staffing))
+                await store.follow(partial(_follow, run, settings, [staffing.follow, guarding.follow]))
                 await stream.subscribe(STAND_BY, partial(_stand_by, staffing))
+                await stream.subscribe(TRAIN, trainer.ask)
                 if await _wait(supervisor, stop, lambda: supervisor.ready):
                     click.echo(_ready_words(run, doors, time.monotonic() - began))
                 await stop.wait()
@@ -213,9 +221,10 @@ def _drift_words(endpoint: str, start: Start) -> str:
     )
 
 
-def _follow(run: Run, settings: Path, staffing: Staffing, policy: Policy) -> None:
-    """Told of a revision: the processes that it needs, and what those that start from now on are told."""
-    staffing.follow(policy)
+def _follow(run: Run, settings: Path, followers: Sequence[Callable[[Policy], None]], policy: Policy) -> None:
+    """Told of a revision: everybody here follows it, and processes that start from now on are told it."""
+    for follow in followers:
+        follow(policy)
     try:
         runs.save(replace(run, policy=policy), settings)
     except OSError as error:  # a full disk: gateways follow the store itself

@@ -143,21 +143,40 @@ def _show_newer(project: Project, live: Policy) -> None:
 def join(words: tuple[str, ...], role: str, share: float | None, reason: str) -> None:
     """Warm a version, then let it in; without a version, the newest. Also changes a role or a share."""
     endpoint, word = endpoint_and_model(words)
+    _join(endpoint, word, Role(role), share or None, reason)
+
+
+def join_as_challenger(word: str, reason: str) -> None:
+    """Let `MODEL@VERSION` join the endpoint here, unless it is there: as a challenger, never as champion."""
 
     async def do(control: Control) -> None:
         live = await control.live()
-        found = _version(control.project, word, Role(role), share or None)
-        _fitting(control, found)
-        changed = changes.joined(live, found)
-        if not (lines := changes.differences(live, changed)):
-            raise PolicyError(f"{found.name} is {found.role.value} already (revision {live.revision})")
-        await control.change(live, changed, reason=reason or f"{found.name} joins")
-        _show(lines)
-        click.echo(
-            f"Next: podium status, then podium compare {live.endpoint} {live.champion.name} {found.name}"
-        )
+        found = _version(control.project, word, Role.CHALLENGER, None)
+        for there in live.scoring:
+            if there.name == found.name:
+                click.echo(f"{found.name} is on the endpoint already, as {there.role.value}")
+                return
+        await _let_in(control, live, found, reason)
+
+    _with_control(None, do)
+
+
+def _join(endpoint: str | None, word: str, role: Role, share: float | None, reason: str) -> None:
+    async def do(control: Control) -> None:
+        live = await control.live()
+        await _let_in(control, live, _version(control.project, word, role, share), reason)
 
     _with_control(endpoint, do)
+
+
+async def _let_in(control: Control, live: Policy, found: Contender, reason: str) -> None:
+    _fitting(control, found)
+    changed = changes.joined(live, found)
+    if not (lines := changes.differences(live, changed)):
+        raise PolicyError(f"{found.name} is {found.role.value} already (revision {live.revision})")
+    await control.change(live, changed, reason=reason or f"{found.name} joins")
+    _show(lines)
+    click.echo(f"Next: podium status, then podium compare {live.endpoint} {live.champion.name} {found.name}")
 
 
 @click.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -169,21 +169,3 @@ def _output(frame: ScoresFrame, field: Field, rows: int) -> np.ndarray:
     if values.dtype.kind not in _KINDS[field.type] or not same_shape(field.shape, values.shape[1:]):
         raise BadInput(f"the scores' {field.name!r} is {packed.dtype}{list(values.shape)}, expected {field}")
     return values
-
-
-def agreement(champion: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray], tolerance: float) -> int:
-    """The number of rows on which two contenders' outputs agree.
-
-    Numbers agree within `tolerance` of the champion's, everything else when it is equal.
-    """
-    same: Any = True
-    for name, values in champion.items():
-        if name in other:
-            same = same & _agreeing_rows(values, other[name], tolerance)
-    return int(np.count_nonzero(same)) if isinstance(same, np.ndarray) else 0
-
-
-def _agreeing_rows(a: np.ndarray, b: np.ndarray, tolerance: float) -> np.ndarray:
-    close: Any = np.abs(a - b) <= tolerance * np.abs(a) if a.dtype.kind == b.dtype.kind == "f" else a == b
-    rows: np.ndarray = close if close.ndim == 1 else close.reshape(len(close), -1).all(axis=1)
-    return rows

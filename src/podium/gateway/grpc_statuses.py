@@ -6,6 +6,7 @@ from grpc import StatusCode
 
 from podium.errors import (
     BadInput,
+    Forbidden,
     InvalidInput,
     MethodNotAllowed,
     NobodyInTime,
@@ -18,7 +19,9 @@ from podium.errors import (
     StreamAway,
     TooLarge,
     TooManyRequests,
+    Unauthorized,
     UnknownEncoding,
+    UnknownRequest,
 )
 from podium.gateway.problems import INTERNAL, INTERNAL_DETAIL, kind_of
 
@@ -26,7 +29,10 @@ CODES: dict[type[PodiumError], StatusCode] = {
     NotJSON: StatusCode.INVALID_ARGUMENT,
     BadInput: StatusCode.INVALID_ARGUMENT,
     InvalidInput: StatusCode.INVALID_ARGUMENT,
+    Unauthorized: StatusCode.UNAUTHENTICATED,
+    Forbidden: StatusCode.PERMISSION_DENIED,
     NotFound: StatusCode.NOT_FOUND,
+    UnknownRequest: StatusCode.NOT_FOUND,
     MethodNotAllowed: StatusCode.UNIMPLEMENTED,
     SlowBody: StatusCode.DEADLINE_EXCEEDED,
     TooLarge: StatusCode.RESOURCE_EXHAUSTED,

@@ -19,6 +19,7 @@ from podium.errors import (
     TooLarge,
     TooManyRequests,
     UnknownEncoding,
+    UnknownRequest,
 )
 from podium.gateway.rsgi import Protocol, Scope
 from podium.run import Limits
@@ -27,7 +28,16 @@ ID_LENGTH = 200
 DISCARDED = 8
 """Times the limit that is still read of a body that was refused."""
 
-REFUSALS = (BadInput, UnknownEncoding, TooLarge, SlowBody, TooManyRequests, Stopping, StreamAway)
+REFUSALS = (
+    BadInput,
+    UnknownEncoding,
+    UnknownRequest,
+    TooLarge,
+    SlowBody,
+    TooManyRequests,
+    Stopping,
+    StreamAway,
+)
 """What keeps a request out; the rest is answered, or was never a request to be scored."""
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s)")

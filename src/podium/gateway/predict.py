@@ -20,7 +20,7 @@ import numpy as np
 from podium.counters import Board
 from podium.errors import BadInput, NobodyInTime, PodiumError, Stopping, StreamAway, TooManyRequests
 from podium.gateway.alarms import Alarms
-from podium.gateway.flights import Flight, Flights, Scores, agreement
+from podium.gateway.flights import Flight, Flights, Scores
 from podium.gateway.lineup import Lineup
 from podium.gateway.outgoing import FrameBuilder, row_counts
 from podium.gateway.requests import Group, IdSource, Request, groups_of
@@ -30,6 +30,7 @@ from podium.records import DEFAULT_RULE, Answer, Contender, Policy
 from podium.rendezvous.schedule import Accept, Decision, Default, Wait
 from podium.run import Run
 from podium.streams.base import Stream
+from podium.trials.agreement import agreed
 from podium.validation import Rows
 
 log = logging.getLogger(__name__)
@@ -254,8 +255,8 @@ class Predictor:
         others = flight.scores if newcomer is reference else {newcomer: flight.scores[newcomer]}
         for contender, scores in others.items():
             if contender is not reference and scores.whole:
-                agreed = agreement(champion.arrays, scores.arrays, self._run.agreement)
-                self.tally.compared(contender, flight.count, agreed)
+                same = agreed(champion.arrays, scores.arrays, self._run.agreement)
+                self.tally.compared(contender, flight.count, same)
 
     # --- decided ----------------------------------------------------------------------------
 

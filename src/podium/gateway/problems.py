@@ -8,6 +8,7 @@ import msgspec
 
 from podium.errors import (
     BadInput,
+    Forbidden,
     InvalidInput,
     MethodNotAllowed,
     NobodyInTime,
@@ -20,7 +21,9 @@ from podium.errors import (
     StreamAway,
     TooLarge,
     TooManyRequests,
+    Unauthorized,
     UnknownEncoding,
+    UnknownRequest,
 )
 from podium.gateway.rsgi import HeaderList, Reply
 
@@ -43,7 +46,10 @@ class Kind(NamedTuple):
 KINDS: dict[type[PodiumError], Kind] = {
     NotJSON: Kind(400, "not-json", "The body is not JSON"),
     BadInput: Kind(400, "bad-request", "The request cannot be read"),
+    Unauthorized: Kind(401, "unauthorized", "A key is needed"),
+    Forbidden: Kind(403, "forbidden", "Switched off here"),
     NotFound: Kind(404, "not-found", "No such name"),
+    UnknownRequest: Kind(404, "unknown-request", "No such request"),
     MethodNotAllowed: Kind(405, "method-not-allowed", "This route does not take that method"),
     SlowBody: Kind(408, "slow-body", "The body took too long"),
     TooLarge: Kind(413, "too-large", "The body is too large"),
@@ -62,8 +68,8 @@ INTERNAL_DETAIL = "the gateway failed; its log says how"
 class Problem(msgspec.Struct, omit_defaults=True):
     """The members of a problem document.
 
-    `path` and `expected` come with bad input; `error` repeats `detail` on the routes of the Open
-    Inference Protocol, whose clients read nothing else.
+    `path` and `expected` come with bad input, `path` with an unknown request too; `error` repeats
+    `detail` on the routes of the Open Inference Protocol, whose clients read nothing else.
     """
 
     type: str
@@ -85,6 +91,8 @@ def problem(error: PodiumError, instance: str) -> Reply:
     if isinstance(error, BadInput):
         document.path = error.path
         document.expected = error.expected or None
+    elif isinstance(error, UnknownRequest):
+        document.path = error.path
     return _reply(document, _headers(error, kind))
 
 
@@ -114,6 +122,8 @@ def _headers(error: PodiumError, kind: Kind) -> HeaderList:
         return [("allow", ", ".join(error.allowed))]
     if isinstance(error, UnknownEncoding):
         return [("accept-encoding", ENCODINGS)]
+    if kind.status == 401:
+        return [("www-authenticate", "Bearer")]
     if kind.status in (429, 503):
         return [("retry-after", str(RETRY_SECONDS))]
     return []

@@ -59,6 +59,8 @@ def policy_of(project: Project, contenders: Sequence[Contender]) -> Policy:
         deadline_ms=project.endpoint.deadline_ms,
         schedule=project.schedule,
         default=project.endpoint.default,
+        gates=project.gates,
+        guards=project.guards,
         from_file=True,
     )
     try:

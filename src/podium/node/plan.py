@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +13,10 @@ from podium.node.contenders import Contract
 from podium.node.process import ProcessSpec, Stage
 from podium.project import Project
 from podium.records import Contender, Policy, Role
-from podium.run import Run, WorkerSettings
+from podium.run import Run, WorkerSettings, key_digest
+
+ADMIN_KEY = "PODIUM_ADMIN_KEY"
+"""The environment variable that switches on what only an owner may do over HTTP."""
 
 GATEWAY_TIMEOUT = 10.0
 ARCHIVER_TIMEOUT = 60.0
@@ -39,6 +43,7 @@ def run_of(project: Project, policy: Policy, contract: Contract, broker: Broker)
         limits=project.endpoint.limits,
         workers={name: model.worker for name, model in project.models.items()},
         agreement=project.endpoint.agreement,
+        admin_key=key_digest(os.environ.get(ADMIN_KEY, "")),
     )
 
 

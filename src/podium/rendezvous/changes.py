@@ -72,16 +72,24 @@ def restored(policy: Policy, old: Policy) -> Policy:
 def last_good(history: Sequence[Policy]) -> Policy | None:
     """The revision that a rollback brings back: the newest before this one that nobody had to take back.
 
-    `history` is all revisions, the oldest first. A rollback takes back what came after the revision
-    that it restores; another one goes further back. None where there is nothing to go back to.
+    None where there is nothing to go back to.
     """
-    good: list[Policy] = []
+    return next(iter(good(history)), None)
+
+
+def good(history: Sequence[Policy]) -> list[Policy]:
+    """The earlier revisions that nobody had to take back, the newest first.
+
+    `history` is all revisions, the oldest first. A rollback takes back what came after the revision
+    that it restores; another one goes further back.
+    """
+    found: list[Policy] = []
     for policy in history:
         if policy.restores is None:
-            good.append(policy)
+            found.append(policy)
         else:
-            good = [p for p in good if p.revision <= policy.restores]
-    return good[-2] if len(good) > 1 else None
+            found = [earlier for earlier in found if earlier.revision <= policy.restores]
+    return found[-2::-1]
 
 
 def _chosen(policy: Policy, word: str) -> Contender:

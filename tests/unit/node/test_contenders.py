@@ -11,7 +11,7 @@ from podium import project
 from podium.errors import ProjectError, SchemaMismatch
 from podium.node.contenders import Candidate, Contract, check_fit, contract_of, policy_of
 from podium.project import Project
-from podium.records import Contender, Policy, Role
+from podium.records import Contender, Gates, Guards, Policy, Role
 from podium.schema import Field, Kind, Schema
 
 TEXT = """\
@@ -72,6 +72,12 @@ def test_the_decoy_joins_where_it_is_enabled(tmp_path: Path) -> None:
     found = loaded(tmp_path, more="[decoy]\nenabled = true")
     policy, _, _ = checked(found, pair(floats("bmi"), floats("bmi")))
     assert policy.contenders[-1] == Contender(model="decoy", role=Role.DECOY)
+
+
+def test_gates_and_guards_are_part_of_the_policy(tmp_path: Path) -> None:
+    found = loaded(tmp_path, more='[gates]\nerror = "1%"\n[guards]\nlate = "5%"\n')
+    policy, _, _ = checked(found, pair(floats("bmi"), floats("bmi")))
+    assert (policy.gates, policy.guards) == (Gates(error=0.01), Guards(late=0.05))
 
 
 def test_a_contender_that_needs_more_is_refused_with_both_schemas(tmp_path: Path) -> None:

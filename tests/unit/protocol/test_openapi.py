@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from schemathesis.openapi import from_dict
 
+from podium.errors import InvalidInput
 from podium.protocol import openapi
 from podium.protocol.oip import Contract
+from podium.protocol.outcomes import OutcomeReader
 from podium.records import Answer, Contender, Policy, Role
 from podium.run import Limits
 from podium.schema import Field, Kind, Schema
@@ -113,6 +115,35 @@ def test_the_document_takes_and_refuses_what_the_gateway_does(change: dict[str, 
     assert refused_too(row) is not valid
 
 
+@pytest.mark.parametrize(
+    ("outcome", "valid"),
+    [
+        ({"progression": 151}, True),
+        ({"scores": [0.25, 0.75]}, True),
+        ({"progression": 151.5, "scores": []}, True),
+        ({}, False),
+        ({"progression": None}, False),
+        ({"progression": "151"}, False),
+        ({"progresion": 151}, False),
+        ([{"progression": 151}], True),
+        ([], False),
+        ([{}], False),
+    ],
+)
+def test_the_document_takes_and_refuses_the_outcomes_that_the_gateway_does(outcome: Any, valid: bool) -> None:
+    post = DOCUMENT["paths"]["/outcome/diabetes/{request}"]["post"]
+    schema = post["requestBody"]["content"]["application/json"]["schema"]
+    whole = {**schema, "components": DOCUMENT["components"]}
+    assert jsonschema_rs.Draft202012Validator(whole).is_valid(outcome) is valid
+    assert fits("OutcomeOf", {"id": "a", "outcome": outcome}) is (valid and isinstance(outcome, dict))
+    body = json.dumps(outcome).encode()
+    if valid:
+        assert OutcomeReader(OUTPUTS).of_request("a", body, None)
+    else:
+        with pytest.raises(InvalidInput):
+            OutcomeReader(OUTPUTS).of_request("a", body, None)
+
+
 def test_a_missing_field_is_refused() -> None:
     assert not fits("Row", {"bmi": 0.1})
 
@@ -146,7 +177,14 @@ def test_answers_of_the_open_inference_protocol_fit(arrays: bool, rows: int) -> 
 def test_scoring_routes_know_every_problem_that_they_can_meet() -> None:
     post = DOCUMENT["paths"]["/v2/models/diabetes/infer"]["post"]
     statuses = {int(status) for status in post["responses"]}
-    assert statuses == {200, *openapi.PROBLEMS} - {405}  # which is what other methods get
+    assert statuses == {200, *openapi.PROBLEMS} - {401, 403, 405}  # of training, and of other methods
+
+
+def test_training_is_described_where_it_is_on() -> None:
+    document = json.loads(openapi.document(POLICY, INPUTS, OUTPUTS, Limits(), training=True))
+    added = document["paths"].keys() - DOCUMENT["paths"].keys()
+    assert added == {"/train/diabetes/{name}"}
+    assert document["paths"]["/train/diabetes/{name}"]["post"]["security"] == [{"admin": []}]
 
 
 def test_what_training_saw_and_who_answers_is_written_down() -> None:
