@@ -7,7 +7,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from bench import catchup, challengers, compare_time, environments, policy, sizes, soak, table
+from bench import (
+    catchup,
+    challengers,
+    compare_time,
+    environments,
+    policy,
+    replay_rate,
+    sizes,
+    soak,
+    table,
+)
 from bench.peers.base import MODELS, Model, Peer
 from bench.peers.known import PEERS
 from bench.results import FOLDER
@@ -44,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_archive(add("archive", lambda given: catchup.measure(given.results, given.seconds), "catch-up"))
     _add_compare(add("compare", _compare, "a comparison of two contenders over a large archive"))
     _add_policy(add("policy", _policy, "changes of who answers"))
+    _add_replay(add("replay", _replay, "archived requests read and scored again"))
     return top
 
 
@@ -85,6 +96,10 @@ def _add_policy(added: argparse.ArgumentParser) -> None:
 
 def _policy(given: Arguments) -> None:
     policy.measure(given.results, changes=given.changes, joins=given.joins)
+
+
+def _add_replay(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--requests", type=int, default=1_000_000, help="how many (1,000,000)")
 
 
 def _add_only(added: argparse.ArgumentParser) -> None:
@@ -131,6 +146,10 @@ def _challengers(given: Arguments) -> None:
 
 def _compare(given: Arguments) -> None:
     compare_time.measure(given.results, requests=given.requests, times=given.times)
+
+
+def _replay(given: Arguments) -> None:
+    replay_rate.measure(given.results, requests=given.requests)
 
 
 if __name__ == "__main__":
