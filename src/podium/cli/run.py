@@ -67,7 +67,7 @@ def worker(model: str, number: int, settings: Path) -> None:
         contender = next(c for c in run.policy.scoring if c.model == model)
         settings = run.workers.get(model, runs.WorkerSettings())
         version = FolderRegistry(Path(run.registry)).find(model, contender.version)
-        scorer = load(version.path, trust=Trust.load(), threads=settings.threads)
+        scorer = load(version.path, trust=Trust.load(), threads=settings.threads, timeout=settings.timeout)
         async with Worker(contender, scorer, stream, board, batch_rows=settings.batch_rows):
             await stop.wait()
 
