@@ -79,6 +79,7 @@ class Child:
         self._stdin, self._stdout = self._process.stdin.fileno(), self._process.stdout.fileno()
         for descriptor in (self._stdin, self._stdout):
             os.set_blocking(descriptor, False)
+        for descriptor in (self._stdin, self._stdout, errors):
             _widen(descriptor)
         self._unsent = bytearray()
         self._seen = bytearray()

@@ -17,8 +17,8 @@ PER_SECOND = 2.0
 LENGTH = 500
 """Characters of a line that are kept."""
 
-_CHUNK = 1 << 16
-_REST_SECONDS = 0.005
+_CHUNK = 1 << 18
+_REST_SECONDS = 0.001
 
 
 class Allowance:
