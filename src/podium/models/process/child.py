@@ -118,6 +118,22 @@ class Child:
         self._searched = 0
         return line
 
+    def end_input(self) -> None:
+        """There is no next line."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def terminate(self) -> None:
+        """SIGTERM, and the end half a second later."""
+        self._process.terminate()
+
+    def wait(self, seconds: float) -> int | None:
+        """Its exit status, negative for a signal; None while it is there."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
     def kill(self) -> None:
         """At once, with everything that it has started."""
         self._process.send_signal(signal.SIGUSR1)  # nothing happens where it has ended already

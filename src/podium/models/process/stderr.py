@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -16,6 +17,10 @@ PER_SECOND = 2.0
 
 LENGTH = 500
 """Characters of a line that are kept."""
+
+_REMEMBERED = 10
+_TELLING = re.compile(r"error|exception|panic|fatal|not found|no such", re.IGNORECASE)
+"""Many languages end a report with lines that say nothing: versions, frames, advice."""
 
 _CHUNK = 1 << 18
 _REST_SECONDS = 0.001
@@ -45,15 +50,17 @@ class Listener:
     def __init__(self, descriptor: int, name: str) -> None:
         self._descriptor = descriptor
         self._name = name
-        self._last: deque[str] = deque(maxlen=1)
+        self._last: deque[str] = deque(maxlen=_REMEMBERED)
         self._allowance = Allowance(time.monotonic())
         self._thread = threading.Thread(target=self._listen, name=f"stderr of {name}", daemon=True)
         self._thread.start()
 
     def last_words(self, seconds: float) -> str:
-        """The last line that is not empty, after waiting a little for the end; else nothing."""
+        """Why it ended, as far as its last lines say it; waits a little for them. Else nothing."""
         self._thread.join(seconds)
-        return self._last[-1] if self._last else ""
+        return next((line for line in reversed(self._last) if _TELLING.search(line)), "") or (
+            self._last[-1] if self._last else ""
+        )
 
     def _listen(self) -> None:
         begun = b""
@@ -80,7 +87,7 @@ class Listener:
             if self._allowance.take(now):
                 self._tell_of_dropped()
                 log.info("%s: %s", self._name, _text(line))
-        self._last.extend(_text(line) for line in said[-1:])
+        self._last.extend(_text(line) for line in said[-_REMEMBERED:])
 
     def _tell_of_dropped(self) -> None:
         if dropped := self._allowance.dropped:
