@@ -54,7 +54,7 @@ def _of_command(command: str, inputs: tuple[str, ...], outputs: tuple[str, ...])
     if not (argv and inputs and outputs):
         raise click.UsageError("--command needs at least one --input and one --output, as in bmi=float")
     examples = examples_of(_typed(inputs))
-    launch = Launch(name=argv[0], argv=argv, folder=Path.cwd())
+    launch = Launch(name=argv[0], argv=argv, folder=Path.cwd(), in_place=True)
     return Suite(launch, examples.inputs, _schema(outputs), examples, packed=False)
 
 

@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import weakref
 from contextlib import suppress
@@ -45,11 +46,16 @@ class TooLong(ModelFailed):
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """What to start, and in which folder; `name` is what its lines in the log begin with."""
+    """What to start, and in which folder; `name` is what its lines in the log begin with.
+
+    Unless it is to be run `in_place`, its working directory has links to what the folder holds, so
+    that what it leaves there is no change of the folder.
+    """
 
     name: str
     argv: tuple[str, ...]
     folder: Path
+    in_place: bool = False
 
 
 class Child:
@@ -59,9 +65,10 @@ class Child:
         """Raises ModelFailed where no process can be started at all."""
         errors, stderr = os.pipe()
         try:
+            scratch = "" if launch.in_place else _scratch(launch.folder)
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid()), *launch.argv],
-                cwd=launch.folder,
+                [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid()), scratch, *launch.argv],
+                cwd=scratch or launch.folder,
                 env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},  # its folder stays as it is
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -124,7 +131,7 @@ class Child:
         self._process.stdin.close()
 
     def terminate(self) -> None:
-        """SIGTERM, and the end half a second later."""
+        """SIGTERM, and the end a second later."""
         self._process.terminate()
 
     def wait(self, seconds: float) -> int | None:
@@ -177,6 +184,14 @@ class Child:
             begun = f" in the middle of a line, {shown(self._seen)}" if self._seen else ""
             raise Ended(f"it {self.how_it_ended()}{begun}")
         self._seen += chunk
+
+
+def _scratch(folder: Path) -> str:
+    """A new folder with links to what is in this one; the guard removes it."""
+    made = tempfile.mkdtemp(prefix="podium-")
+    for path in folder.iterdir():
+        (Path(made) / path.name).symlink_to(path.absolute())
+    return made
 
 
 def _widen(pipe: int) -> None:

@@ -1,8 +1,9 @@
 """Runs a command and lets nothing that it started outlive it, or outlive whoever asked for it.
 
-A program of its own, started as `python -I -S guard.py PARENT-PID COMMAND…`, so it imports nothing of
-Podium. Standard input, output and error are the command's. It ends as the command ended. SIGTERM is
-passed on, and what is still there half a second later is killed; SIGUSR1 kills at once.
+A program of its own, started as `python -I -S guard.py PARENT-PID SCRATCH COMMAND…`, so it imports nothing
+of Podium. SCRATCH is a folder to remove at the end, or empty. Standard input, output and error are the
+command's. It ends as the command ended. SIGTERM is passed on, and what is still there a second later is
+killed; SIGUSR1 kills at once.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
-GRACE_SECONDS = 0.5
+GRACE_SECONDS = 1.0
 LOOK_SECONDS = 1.0
 NOT_FOUND = 127
 _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGINT}
 
 
 def main() -> None:
-    parent, command = int(sys.argv[1]), sys.argv[2:]
+    parent, scratch, command = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the signal that ended the command ends this too
     if sys.platform == "linux":
@@ -35,6 +36,8 @@ def main() -> None:
         os.close(descriptor)
     status = _watch(child, parent)
     _kill_the_rest()
+    if scratch:
+        _remove(scratch)
     _end_like(status)
 
 
@@ -105,6 +108,13 @@ def _children() -> list[int]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         os.killpg(0, signal.SIGTERM)
         return []
+
+
+def _remove(folder: str) -> None:
+    import shutil  # slow, and now nobody waits for a start
+
+    os.chdir("/")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _end_like(status: int) -> None:

@@ -18,7 +18,7 @@ PER_SECOND = 2.0
 LENGTH = 500
 """Characters of a line that are kept."""
 
-_REMEMBERED = 10
+_REMEMBERED = 20
 _TELLING = re.compile(r"error|exception|panic|fatal|not found|no such", re.IGNORECASE)
 """Many languages end a report with lines that say nothing: versions, frames, advice."""
 

@@ -298,6 +298,16 @@ def test_a_command_that_ignores_everything_is_ended_all_the_same(tmp_path: Path)
     until(lambda: not alive(command))
 
 
+def test_what_a_command_writes_into_its_working_directory_is_gone_with_it(tmp_path: Path) -> None:
+    write = 'open("left", "w").write(os.getcwd()); say(good)'
+    with runtime(moody(tmp_path, write)) as asked:
+        assert ask(asked, 13) == [26]
+        folder = Path(os.readlink(f"/proc/{command_of(asked)}/cwd"))
+        assert {path.name for path in folder.iterdir()} == {"program.py", "left"}
+    until(lambda: not folder.exists())
+    assert [path.name for path in tmp_path.iterdir()] == ["program.py"]
+
+
 def test_dropping_a_runtime_ends_its_command(tmp_path: Path) -> None:
     child = Child(launch(tmp_path, GOOD))
     guard = child.pid
