@@ -55,18 +55,17 @@ class Suite:
         self._packed = packed
         self._reader = Reader(outputs)
         self._child: Child | None = None
+        self._starts = True
         self._noise: list[bytes] = []
         self._number = 0
 
     def run(self) -> Iterator[Check]:
         before = self._files()
-        starts = self._made(_CHECKS[0])
-        yield starts
-        for named in _CHECKS[1:]:
-            if starts.verdict is Verdict.FAILED:
-                yield Check(name=named.name, verdict=Verdict.SKIPPED, said="it does not start")
-            else:
+        for named in _CHECKS:
+            if self._starts:
                 yield self._made(named)
+            else:
+                yield Check(name=named.name, verdict=Verdict.SKIPPED, said="it does not start")
         self._end()
         if self._packed:
             changed = self._files() != before
@@ -110,8 +109,14 @@ class Suite:
 
     def _running(self) -> Child:
         if self._child is None:
+            self._starts = False
             self._child = Child(self._launch)
-            self._ask(self._rows(1), seconds=START_SECONDS)
+            try:
+                self._ask(self._rows(1), seconds=START_SECONDS)
+            except Slow as error:
+                self._end()
+                raise _Failed(f"no answer within {START_SECONDS:g} s of its start{error}", _FLUSH) from None
+            self._starts = True
         return self._child
 
     def _ask(self, columns: Columns, *, seconds: float = ANSWER_SECONDS) -> Answer:
@@ -163,11 +168,7 @@ class Suite:
 
     def starts(self) -> str:
         began = time.monotonic()
-        self._child = Child(self._launch)
-        try:
-            self._ask(self._rows(1), seconds=START_SECONDS)
-        except Slow as error:
-            raise _Failed(f"no answer within {START_SECONDS:g} s of its start{error}", _FLUSH) from None
+        self._running()
         return f"the first answer came after {time.monotonic() - began:.2f} s"
 
     def one_row(self) -> str:
