@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from bench import catchup, challengers, environments, sizes, soak, table
+from bench import catchup, challengers, environments, process_door, sizes, soak, table
 from bench.peers.base import MODELS, Model, Peer
 from bench.peers.known import PEERS
 from bench.results import FOLDER
@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     add("import", lambda given: sizes.measure(given.results), "import, install and first answer")
     _add_soak(add("soak", lambda given: soak.measure(given.results, requests=given.requests), "memory"))
     _add_challengers(add("challengers", _challengers, "the champion's p99 beside ten challengers"))
+    _add_process(add("process", _process, "models in other languages beside Python"))
     _add_archive(add("archive", lambda given: catchup.measure(given.results, given.seconds), "catch-up"))
     return top
 
@@ -65,6 +66,11 @@ def _add_challengers(added: argparse.ArgumentParser) -> None:
     added.add_argument("--seconds", type=float, default=20, help="length of each load (20)")
     added.add_argument("--rounds", type=int, default=3, help="how often, for the medians (3)")
     added.add_argument("--together", action="store_true", help="challengers share the champion's core")
+
+
+def _add_process(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--seconds", type=float, default=2, help="length of each load (2)")
+    added.add_argument("--rounds", type=int, default=3, help="how often, for the medians (3)")
 
 
 def _add_archive(added: argparse.ArgumentParser) -> None:
@@ -111,6 +117,10 @@ def _challengers(given: Arguments) -> None:
     challengers.measure(
         given.results, rate=given.rate, seconds=given.seconds, rounds=given.rounds, together=given.together
     )
+
+
+def _process(given: Arguments) -> None:
+    process_door.measure(given.results, seconds=given.seconds, rounds=given.rounds)
 
 
 if __name__ == "__main__":
