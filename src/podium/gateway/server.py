@@ -18,8 +18,10 @@ from podium.gateway.http import HttpGateway
 from podium.gateway.limits import Bodies
 from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
+from podium.gateway.training import Training
 from podium.run import Run
 from podium.streams.base import Stream
+from podium.streams.policies import PolicyStore
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +31,24 @@ BACKLOG = 1024
 CONNECTIONS = 1 << 16
 
 
-async def serve(run: Run, stream: Stream, board: Board, *, fd: int, stop: asyncio.Event) -> None:
+async def serve(
+    run: Run, stream: Stream, policies: PolicyStore, board: Board, *, fd: int, stop: asyncio.Event
+) -> None:
     """Answer on the listening socket `fd` until `stop`, then answer what is in flight and return."""
     _allow_many_connections()
     async with AsyncExitStack() as stack:
         predictor = await stack.enter_async_context(Predictor(run, stream, board))
-        probes = await stack.enter_async_context(Probes(run.policy, stream, board))
+        await policies.follow(predictor.follow)
+        probes = await stack.enter_async_context(
+            Probes(
+                predictor.policy,
+                stream,
+                contenders=predictor.policy.scoring,
+                ready=board.gauge("ready").set,
+            )
+        )
         bodies = await stack.enter_async_context(Bodies(run.limits))
-        server = _Server(HttpGateway(run, predictor, probes, bodies), fd, run)
+        server = _Server(HttpGateway(run, predictor, probes, bodies, Training(run, stream)), fd, run)
         serving = asyncio.create_task(server.serve(), name="gateway http")
         stopped = asyncio.create_task(stop.wait(), name="gateway stop")
         await asyncio.wait({serving, stopped, *predictor.tasks}, return_when=asyncio.FIRST_COMPLETED)

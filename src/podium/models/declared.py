@@ -46,9 +46,10 @@ def described(project: Project, model: str, champion: Manifest | None) -> Descri
     outputs = own.outputs or endpoint.outputs or (_without_ranges(champion.outputs) if champion else None)
     if inputs is None or outputs is None:
         missing = "inputs" if inputs is None else "outputs"
+        first = project.champion.name
+        way = f", or train the champion, {first}, first" if first != model else ""
         raise ProjectError(
-            f"{model}: nobody says its {missing}: write [endpoint.{missing}] or "
-            f"[models.{model}.{missing}], or train the champion, {project.champion.name}, first"
+            f"{model}: nobody says its {missing}: write [endpoint.{missing}] or [models.{model}.{missing}]{way}"
         )
     return Described(
         model=model, inputs=inputs, outputs=outputs, examples=_examples(model, inputs, own.examples)

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -47,6 +47,7 @@ class ProcessSpec:
 
     `timeout` (s) is how long it may show no sign of life once it is ready; `grace` (s) how long it
     may take to stop. `awaited` says that the node is not ready without it. `fds` are inherited.
+    `contender` is whose worker it is, as `MODEL@VERSION`.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ProcessSpec:
     fds: tuple[int, ...] = ()
     nice: int = 0
     awaited: bool = True
+    contender: str = ""
 
 
 def log_name(process: str) -> str:
@@ -67,20 +69,34 @@ def log_name(process: str) -> str:
 
 
 def start(spec: ProcessSpec, log: Path) -> subprocess.Popen[bytes]:
-    """Start it, in a session of its own: a Ctrl-C is for the supervisor, which stops it in its turn.
+    """Start it; it appends to its log. Raises OSError."""
+    return launch(spec.argv, log, env=spec.env, fds=spec.fds, nice=spec.nice)
+
+
+def launch(
+    argv: Sequence[str],
+    log: Path,
+    *,
+    env: Mapping[str, str],
+    fds: Sequence[int] = (),
+    nice: int = 0,
+    folder: Path | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own: a Ctrl-C is for the supervisor, which stops it in its turn.
 
     It writes to its log itself, by appending, so that it never waits for the supervisor. Raises OSError.
     """
     with log.open("ab") as output:
         return subprocess.Popen(
-            spec.argv,
+            argv,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **spec.env},
-            pass_fds=spec.fds,
+            env={**os.environ, **env},
+            pass_fds=fds,
             start_new_session=True,
-            preexec_fn=partial(_tie_to, os.getpid(), spec.nice, _prctl()),  # noqa: PLW1509  # no threads here
+            preexec_fn=partial(_tie_to, os.getpid(), nice, _prctl()),  # noqa: PLW1509  # no threads here
         )
 
 
