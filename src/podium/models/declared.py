@@ -49,7 +49,8 @@ def described(project: Project, model: str, champion: Manifest | None) -> Descri
         first = project.champion.name
         way = f", or train the champion, {first}, first" if first != model else ""
         raise ProjectError(
-            f"{model}: nobody says its {missing}: write [endpoint.{missing}] or [models.{model}.{missing}]{way}"
+            f"{model}: nobody says its {missing}: write [endpoint.{missing}] or "
+            f"[models.{model}.{missing}]{way}"
         )
     return Described(
         model=model, inputs=inputs, outputs=outputs, examples=_examples(model, inputs, own.examples)

@@ -61,7 +61,7 @@ class Suite:
 
     def run(self) -> Iterator[Check]:
         before = self._files()
-        for named in _CHECKS:
+        for named in CHECKS:
             if self._starts:
                 yield self._made(named)
             else:
@@ -315,7 +315,7 @@ _LIVE_ON = (
 )
 _LISTS = "answer a list for each output, with a value for each row, also where there is only one row"
 
-_CHECKS = (
+CHECKS = (
     _Named("starts", Suite.starts, _LIVE_ON),
     _Named("one row", Suite.one_row, _LISTS),
     _Named("many rows", Suite.many_rows, _LISTS),
