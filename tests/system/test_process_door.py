@@ -195,7 +195,7 @@ for line in sys.stdin:
 FAULTS = {
     "noise": (10, "standard output has 'thinking ...' where an answer belongs"),
     "its_end": (11, "ended with exit status 7"),
-    "another_id": (13, "answered the id 1.23457e+08, but was asked"),
+    "another_id": (13, "answered the id 123456789, but was asked"),
     "half_a_line": (16, "in the middle of a line"),
     "too_few_rows": (17, "has 0 rows, expected 1"),
     "a_huge_answer": (18, "a line of more than 64 MB"),

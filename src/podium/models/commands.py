@@ -17,7 +17,6 @@ from podium.schema import did_you_mean
 
 FILE = "command.json"
 BUILD_SECONDS = 600
-_FOREIGN = {"__pycache__", "node_modules/.cache"}
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,14 +66,15 @@ def _named(command: Command, root: Path) -> Iterator[Path]:
     yield from (root / name for name in command.files)
     for argument in (*command.argv, *command.build):
         path = root / argument.rpartition("=")[2]
-        if not argument.startswith("/") and path.is_file():
+        if not argument.startswith("/") and os.path.isfile(path):  # Path's raises for a long argument
             yield path
 
 
 def _files(source: Path, root: Path) -> Iterator[Path]:
-    """A file, or those of a folder, relative to the project."""
+    """A file, or those of a folder but for hidden ones and Python's byte code; relative to the project."""
     for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
-        if path.is_dir() or _FOREIGN & set(path.parts):
+        inside = path.relative_to(source).parts
+        if path.is_dir() or any(part.startswith(".") or part == "__pycache__" for part in inside):
             continue
         real = path.resolve()
         if not real.is_relative_to(root) or real.is_relative_to(root / PODIUM_DIR):
@@ -108,7 +108,7 @@ def _check_arguments(command: Command, into: Path, root: Path) -> None:
     there = [path.relative_to(into).as_posix() for path in into.rglob("*") if path.is_file()]
     for argument in command.argv:
         first, slash, _ = argument.partition("/")
-        if slash and first and (root / first).is_dir() and not (into / argument).exists():
+        if slash and first and os.path.isdir(root / first) and not os.path.exists(into / argument):
             near = did_you_mean(argument, there)
             raise ProjectError(
                 f"command: there is no {argument} in the package{near}; it holds "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,11 @@ def pack_command(said: Described, command: Command, *, root: Path, into: Path) -
 
     Raises ProjectError for what cannot be packed or built, PackageError where it does not answer.
     """
+    with _explained(said, into):
+        return _pack_command(said, command, root, into)
+
+
+def _pack_command(said: Described, command: Command, root: Path, into: Path) -> Packed:
     from podium.models.formats.process import started  # the format that was chosen
 
     folder = into / CODE
@@ -135,24 +141,32 @@ def pack_sql(said: Described, query: Query, *, into: Path) -> Packed:
     """Pack a file of SQL with its parameters. Raises PackageError where DuckDB refuses it."""
     from podium.models.formats import sql  # needs DuckDB
 
-    sql.keep(query, into)
-    manifest = _manifest(said, "sql", revision=revision_of(query.file), libraries=["duckdb"])
-    answers = _answers(said, sql.open(into, manifest, Allowed()).predict)
-    return _sealed(into, manifest, said, answers, libraries=["duckdb"], why="it is SQL, run by DuckDB")
+    with _explained(said, into):
+        sql.keep(query, into)
+        manifest = _manifest(said, "sql", revision=revision_of(query.file), libraries=["duckdb"])
+        answers = _answers(said, sql.open(into, manifest, Allowed()).predict)
+        return _sealed(into, manifest, said, answers, libraries=["duckdb"], why="it is SQL, run by DuckDB")
 
 
 # --- what both have in common ---------------------------------------------------------------
 
 
-def _answers(said: Described, predict: Any) -> Columns:
+@contextmanager
+def _explained(said: Described, into: Path) -> Iterator[None]:
     try:
-        answers: Columns = predict(said.examples.columns)
+        yield
+    except OSError as error:
+        raise PackageError(f"{said.model} cannot be packed in {into}: {error.strerror}") from error
+
+
+def _answers(said: Described, predict: Callable[[Columns], Columns]) -> Columns:
+    try:
+        return predict(said.examples.columns)
     except ModelFailed as error:
         hint = (
             "; its types alone made a row of zeros: give rows in `examples`" if said.examples.declared else ""
         )
         raise PackageError(f"{said.model} does not answer its examples: {error}{hint}") from None
-    return answers
 
 
 def _manifest(said: Described, format: str, *, revision: Revision, libraries: Sequence[str] = ()) -> Manifest:

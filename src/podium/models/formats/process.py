@@ -25,7 +25,6 @@ def open(package: Path, manifest: Manifest, allowed: Allowed) -> Runtime:
 def started(package: Path, manifest: Manifest, kept: Kept, *, first: Columns, allowed: Allowed) -> Runtime:
     """A command that has answered. Raises PackageError."""
     folder = package / CODE
-    folder.mkdir(exist_ok=True)  # empty folders do not count in a package
     kept.make_executable(folder)
     _check_program(manifest.model, kept.argv[0], folder)
     launch = Launch(name=manifest.model, argv=kept.argv, folder=folder)

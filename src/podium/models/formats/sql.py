@@ -88,6 +88,8 @@ def open(package: Path, manifest: Manifest, allowed: Allowed) -> SqlPredictor:
             raise PackageError(
                 f"{manifest.model}: {field} is a tensor; SQL models take and give single values"
             )
+        if field.name == ORDER:
+            raise PackageError(f"{manifest.model}: a field of a model in SQL cannot be called {ORDER}")
     try:
         text = (package / FILE).read_text(encoding="utf-8")
         parameters = msgspec.json.decode((package / PARAMETERS).read_bytes(), type=dict[str, Any])

@@ -6,6 +6,7 @@ import fcntl
 import math
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,6 +65,7 @@ class Child:
     def __init__(self, launch: Launch) -> None:
         """Raises ModelFailed where no process can be started at all."""
         errors, stderr = os.pipe()
+        scratch = ""
         try:
             scratch = "" if launch.in_place else _scratch(launch.folder)
             self._process = subprocess.Popen(
@@ -78,6 +80,7 @@ class Child:
             )
         except OSError as error:
             os.close(errors)
+            shutil.rmtree(scratch, ignore_errors=True)
             raise ModelFailed(f"cannot be started: {error.strerror}") from None
         finally:
             os.close(stderr)
@@ -148,9 +151,11 @@ class Child:
 
     def how_it_ended(self) -> str:
         """In words, with the last that it said; after killing what is left of it."""
+        status = self.wait(_LAST_WORDS_SECONDS)
         self.kill()
         said = self._listener.last_words(_LAST_WORDS_SECONDS)
-        return _in_words(self._process.returncode) + (f"; it said last: {said}" if said else "")
+        what = "has closed its standard output" if status is None else _in_words(status)
+        return what + (f"; it said last: {said}" if said else "")
 
     # --- waiting ------------------------------------------------------------------------------
 
@@ -189,7 +194,7 @@ class Child:
 def _scratch(folder: Path) -> str:
     """A new folder with links to what is in this one; the guard removes it."""
     made = tempfile.mkdtemp(prefix="podium-")
-    for path in folder.iterdir():
+    for path in folder.iterdir() if folder.is_dir() else ():
         (Path(made) / path.name).symlink_to(path.absolute())
     return made
 

@@ -139,7 +139,7 @@ class Suite:
                 continue
             if answer.id != number:
                 raise _Failed(
-                    f"it answered the id {answer.id:g}, but was asked {number}",
+                    f"it answered the id {answer.id:.12g}, but was asked {number}",
                     "copy `id` from the question into its answer, and answer once, in the questions' order",
                 )
             return answer

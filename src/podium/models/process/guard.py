@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1
@@ -59,19 +60,19 @@ def _start(command: list[str]) -> int:
 
 def _watch(child: int, parent: int) -> int:
     """Until the command has ended, or has to: its wait status."""
-    patience = LOOK_SECONDS
-    asked = False
-    while True:
-        if (status := _reaped(child)) is not None:
-            return status
-        found = signal.sigtimedwait(_SIGNALS, patience)
+    kill_at = None
+    while (status := _reaped(child)) is None:
+        until = time.monotonic() + LOOK_SECONDS if kill_at is None else kill_at
+        found = signal.sigtimedwait(_SIGNALS, max(0.0, until - time.monotonic()))
         signum = found.si_signo if found else None
         orphaned = os.getppid() != parent  # a SIGHUP alone can come from the end of a mere thread
-        if signum == signal.SIGUSR1 or (asked and signum is None):
+        if signum == signal.SIGUSR1 or (kill_at is not None and time.monotonic() >= kill_at):
             os.kill(child, signal.SIGKILL)
-        elif not asked and (orphaned or signum in (signal.SIGTERM, signal.SIGINT)):
-            asked, patience = True, GRACE_SECONDS
+            kill_at = time.monotonic() + LOOK_SECONDS
+        elif kill_at is None and (orphaned or signum in (signal.SIGTERM, signal.SIGINT)):
             os.kill(child, signal.SIGTERM)
+            kill_at = time.monotonic() + GRACE_SECONDS
+    return status
 
 
 def _reaped(child: int) -> int | None:
@@ -89,25 +90,33 @@ def _reaped(child: int) -> int | None:
 
 
 def _kill_the_rest() -> None:
-    while True:
-        for pid in _children():
+    """Until nobody is left: the children of those who end are adopted, and are in the next turn."""
+    while pids := _children():
+        for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
+        for pid in pids:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
 
 
 def _children() -> list[int]:
     """Own children, and with them all whose own parents have ended."""
     try:
-        with open(f"/proc/self/task/{os.getpid()}/children") as file:
-            return [int(pid) for pid in file.read().split()]
-    except OSError:  # no such file on this system: then the group is all that can be known
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:  # not on this system: then the group is all that can be reached
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         os.killpg(0, signal.SIGTERM)
         return []
+    return [pid for pid in pids if _parent(pid) == os.getpid()]
+
+
+def _parent(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+    except (OSError, ValueError):  # gone meanwhile
+        return 0
 
 
 def _remove(folder: str) -> None:

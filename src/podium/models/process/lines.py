@@ -79,7 +79,7 @@ class Reader:
         Columns beyond the declared ones are ignored.
         """
         if answer.error is not None:
-            raise ModelFailed(answer.error)
+            raise ModelFailed(" ".join(answer.error.split()) or "it answered an error without a text")
         given = answer.columns or {}
         return {field.name: self._column(field, given, rows) for field in self._fields}
 

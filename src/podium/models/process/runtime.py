@@ -129,7 +129,7 @@ class Runtime:
         while True:
             answer = answer_in(child.line(until))
             if answer.id not in self._unanswered:
-                raise ModelFailed(f"it answered the id {answer.id:g}, but was asked {number}")
+                raise ModelFailed(f"it answered the id {answer.id:.12g}, but was asked {number}")
             del self._unanswered[answer.id]
             if answer.id == number:
                 return answer
@@ -164,7 +164,7 @@ class Runtime:
         try:
             answer = answer_in(self._child.line(until))
             if answer.id != 0:
-                raise ModelFailed(f"it answered the id {answer.id:g}, but was asked 0")
+                raise ModelFailed(f"it answered the id {answer.id:.12g}, but was asked 0")
         except Slow as error:
             if time.monotonic() - self._started < START_SECONDS:
                 raise ModelFailed(f"{self._why}; it is being started again") from None

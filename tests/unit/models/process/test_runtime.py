@@ -88,6 +88,8 @@ FAULTS = {
     "an_error": ('say(json.dumps({"id": id, "error": "not today"}))', "not today"),
     "nan": ('say(\'{"id": %d, "columns": {"y": [NaN]}}\' % id)', "where an answer belongs"),
     "its_end": ("print('bad luck', file=sys.stderr); sys.exit(3)", "exit status 3; it said last: bad luck"),
+    "a_closed_output": ("os.close(1); time.sleep(60)", "has closed its standard output"),
+    "a_long_error": ('say(json.dumps({"id": id, "error": "not\\ntoday"}))', "not today"),
     "a_crash": ("os.kill(os.getpid(), signal.SIGSEGV)", "was killed by SIGSEGV"),
     "half_a_line": ('say(good[:9], end=""); sys.exit(0)', 'in the middle of a line, \'{"id":'),
     "a_huge_line": ('say("x" * 70_000_000)', "a line of more than 64 MB"),
