@@ -50,6 +50,14 @@ class NotFound(PodiumError):
     """A name that does not exist; the message lists the names that do."""
 
 
+class UnknownRequest(NotFound):
+    """An outcome for a request that nobody made; `path` is where in the body, or header, its id is."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 class MethodNotAllowed(PodiumError):
     """The path exists, the method does not."""
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "up": ("podium.cli.node:up", "Run the endpoint on this machine."),
     "down": ("podium.cli.node:down", "Stop what `podium up` started."),
     "score": ("podium.cli.score:score", "Ask the running endpoint."),
+    "outcome": ("podium.cli.outcome:outcome", "Say what really happened after a request."),
     "status": ("podium.cli.status:status", "Show contenders, counts, latencies, processes."),
     "plan": ("podium.cli.policy:plan", "Show what applying podium.toml would change."),
     "apply": ("podium.cli.policy:apply", "Make the live policy what podium.toml says."),

@@ -16,6 +16,7 @@ from granian.server.embed import Server
 from podium.counters import Board
 from podium.gateway.http import HttpGateway
 from podium.gateway.limits import Bodies
+from podium.gateway.outcomes import Outcomes
 from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
 from podium.gateway.training import Training
@@ -48,11 +49,16 @@ async def serve(
             )
         )
         bodies = await stack.enter_async_context(Bodies(run.limits))
-        server = _Server(HttpGateway(run, predictor, probes, bodies, Training(run, stream)), fd, run)
+        outcomes = await stack.enter_async_context(
+            Outcomes(run, stream, board, revision=lambda: predictor.policy.revision)
+        )
+        training = Training(run, stream)
+        http = HttpGateway(run, predictor, probes, bodies, outcomes=outcomes, training=training)
+        server = _Server(http, fd, run)
         serving = asyncio.create_task(server.serve(), name="gateway http")
         stopped = asyncio.create_task(stop.wait(), name="gateway stop")
         await asyncio.wait({serving, stopped, *predictor.tasks}, return_when=asyncio.FIRST_COMPLETED)
-        await predictor.drain(DRAIN_SECONDS)
+        await asyncio.gather(predictor.drain(DRAIN_SECONDS), outcomes.drain(DRAIN_SECONDS))
         await _close(server, serving)
         for failed in (task for task in predictor.tasks if task.done()):
             failed.result()  # raises; the supervisor starts this process anew

@@ -176,6 +176,13 @@ class NatsStream:
                 raise
             raise StreamAway(f"the message stream cannot be read: {error!r}") from None
 
+    async def last(self) -> int:
+        try:
+            state = (await self._jetstream.stream_info(self._name)).state
+        except (NatsError, TimeoutError) as error:
+            raise StreamAway(f"the message stream cannot be read: {error!r}") from None
+        return state.last_seq if state.messages else 0
+
     async def trim(self, upto: int) -> None:
         try:
             await self._jetstream.purge_stream(self._name, seq=upto + 1)
