@@ -99,7 +99,8 @@ def _build(argv: tuple[str, ...], folder: Path) -> None:
         raise ProjectError(f"build: {argv[0]} cannot be started: {error.strerror}") from None
     if done.returncode:
         said = [line for line in done.stdout.decode(errors="replace").splitlines() if line.strip()]
-        tail = f": {said[0].strip()}" if said else ""
+        telling = next((line for line in said if "error" in line.lower()), said[-1] if said else "")
+        tail = f": {telling.strip()}" if telling else ""
         raise ProjectError(f"build: `{' '.join(argv)}` ended with exit status {done.returncode}{tail}")
 
 

@@ -163,10 +163,12 @@ def _answers(said: Described, predict: Callable[[Columns], Columns]) -> Columns:
     try:
         return predict(said.examples.columns)
     except ModelFailed as error:
-        hint = (
-            "; its types alone made a row of zeros: give rows in `examples`" if said.examples.declared else ""
+        what = (
+            "a row of zeros (give rows in `examples` if that is no row)"
+            if said.examples.declared
+            else "examples"
         )
-        raise PackageError(f"{said.model} does not answer its examples: {error}{hint}") from None
+        raise PackageError(f"{said.model} does not answer {what}: {error}") from None
 
 
 def _manifest(said: Described, format: str, *, revision: Revision, libraries: Sequence[str] = ()) -> Manifest:

@@ -225,7 +225,10 @@ class Suite:
     def unknown_words(self) -> str:
         self._number += 1
         line = question(self._number, self._rows(1)).rstrip().removesuffix(b"}")
-        self._read(self._asked(line + b',"later":{"a":[1]}}\n', self._number), 1)
+        answer = self._asked(line + b',"later":{"a":[1]}}\n', self._number)
+        if answer.error is not None:
+            raise _Failed(f"it answered the error {answer.error!r}", "ignore keys that you do not know")
+        self._read(answer, 1)
         return "a key that it does not know is ignored"
 
     def nonsense(self) -> str:
@@ -323,9 +326,9 @@ CHECKS = (
     _Named("text", Suite.texts, _LISTS),
     _Named("missing values", Suite.missing, "null is a missing number; it can be an input like any other"),
     _Named("ids", Suite.ids, "copy `id` from the question, as an integer"),
-    _Named("unknown words", Suite.unknown_words, "ignore keys that you do not know"),
+    _Named("unknown words", Suite.unknown_words, _LISTS),
     _Named("nonsense", Suite.nonsense, _LIVE_ON),
-    _Named("two questions at once", Suite.two_at_once, _FLUSH),
+    _Named("two questions at once", Suite.two_at_once, _LISTS),
     _Named("a large frame", Suite.large_frame, _LISTS),
     _Named("standard output", Suite.standard_output, ""),
     _Named("the end of input", Suite.end_of_input, ""),
