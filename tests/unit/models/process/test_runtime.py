@@ -286,14 +286,15 @@ def test_what_a_command_has_forked_does_not_outlive_it(tmp_path: Path, end: str)
     until(lambda: not sleepers())
 
 
-def test_a_command_that_ignores_everything_is_ended_all_the_same(tmp_path: Path) -> None:
-    stubborn = """
-        import signal, time
+@pytest.mark.parametrize("busy", ["time.sleep(1)", 'subprocess.run(["true"])'])
+def test_a_command_that_ignores_everything_is_ended_all_the_same(tmp_path: Path, busy: str) -> None:
+    stubborn = f"""
+        import signal, subprocess, time
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(signum, signal.SIG_IGN)
-        print('{"id": 0, "error": "none"}', flush=True)
+        print('{{"id": 0, "error": "none"}}', flush=True)
         while True:
-            time.sleep(1)
+            {busy}
     """
     with runtime(launch(tmp_path, stubborn)) as asked:
         command = command_of(asked)
