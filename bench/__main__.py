@@ -7,7 +7,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from bench import catchup, challengers, environments, policy, process_door, sizes, soak, table
+from bench import (
+    catchup,
+    challengers,
+    compare_time,
+    environments,
+    policy,
+    process_door,
+    replay_rate,
+    sizes,
+    soak,
+    table,
+)
 from bench.peers.base import MODELS, Model, Peer
 from bench.peers.known import PEERS
 from bench.results import FOLDER
@@ -43,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_challengers(add("challengers", _challengers, "the champion's p99 beside ten challengers"))
     _add_process(add("process", _process, "models in other languages beside Python"))
     _add_archive(add("archive", lambda given: catchup.measure(given.results, given.seconds), "catch-up"))
+    _add_compare(add("compare", _compare, "a comparison of two contenders over a large archive"))
     _add_policy(add("policy", _policy, "changes of who answers"))
+    _add_replay(add("replay", _replay, "archived requests read and scored again"))
     return top
 
 
@@ -78,6 +91,11 @@ def _add_archive(added: argparse.ArgumentParser) -> None:
     added.add_argument("--seconds", type=float, default=5, help="length of the load (5)")
 
 
+def _add_compare(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--requests", type=int, default=10_000_000, help="how many are archived (10,000,000)")
+    added.add_argument("--times", type=int, default=3, help="how often, for the medians (3)")
+
+
 def _add_policy(added: argparse.ArgumentParser) -> None:
     added.add_argument("--changes", type=int, default=40, help="promotions and rollbacks (40)")
     added.add_argument("--joins", type=int, default=1000, help="joins and leaves (1,000)")
@@ -85,6 +103,10 @@ def _add_policy(added: argparse.ArgumentParser) -> None:
 
 def _policy(given: Arguments) -> None:
     policy.measure(given.results, changes=given.changes, joins=given.joins)
+
+
+def _add_replay(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--requests", type=int, default=1_000_000, help="how many (1,000,000)")
 
 
 def _add_only(added: argparse.ArgumentParser) -> None:
@@ -131,6 +153,14 @@ def _challengers(given: Arguments) -> None:
 
 def _process(given: Arguments) -> None:
     process_door.measure(given.results, seconds=given.seconds, rounds=given.rounds)
+
+
+def _compare(given: Arguments) -> None:
+    compare_time.measure(given.results, requests=given.requests, times=given.times)
+
+
+def _replay(given: Arguments) -> None:
+    replay_rate.measure(given.results, requests=given.requests)
 
 
 if __name__ == "__main__":

@@ -113,6 +113,14 @@ class MissingExtra(PodiumError):
         self.extra = extra
 
 
+class ArchiveError(PodiumError):
+    """The archive does not hold, or cannot give, what was asked; the message says what it holds."""
+
+
+class BadPeriod(ArchiveError):
+    """What should say a stretch of time does not."""
+
+
 class PackageError(PodiumError):
     """A model's package cannot be made or loaded."""
 

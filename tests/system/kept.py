@@ -35,6 +35,9 @@ class Archive:
     def count(self, sql: str) -> int:
         return int(self.rows(f"select count(*) from ({sql})")[0][0])
 
+    def filled(self, table: str) -> bool:
+        return table in self._filled
+
     def ids(self, table: str) -> set[str]:
         if table not in self._filled:
             return set()

@@ -27,6 +27,10 @@ COMMANDS = {
     "promote": ("podium.cli.policy:promote", "Make a contender the champion."),
     "rollback": ("podium.cli.policy:rollback", "Go back to the last good revision."),
     "history": ("podium.cli.policy:history", "Show every revision of the policy."),
+    "compare": ("podium.cli.compare:compare", "Compare two contenders on the same requests."),
+    "replay": ("podium.cli.replay:replay", "Score archived requests with another version."),
+    "export": ("podium.cli.export:export", "Write a table of what was served, to train on."),
+    "forget": ("podium.cli.forget:forget", "Remove what is archived of a caller, key or request."),
     "doctor": ("podium.cli.doctor:doctor", "Find what stands in the way, and say how to mend it."),
 }
 HIDDEN = {"run": "podium.cli.run:run"}
