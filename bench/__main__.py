@@ -14,6 +14,7 @@ from bench import (
     environments,
     grpc_load,
     policy,
+    process_door,
     replay_rate,
     sizes,
     soak,
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_soak(add("soak", lambda given: soak.measure(given.results, requests=given.requests), "memory"))
     _add_challengers(add("challengers", _challengers, "the champion's p99 beside ten challengers"))
     _add_grpc(add("grpc", _grpc, "gRPC beside MLServer's"))
+    _add_process(add("process", _process, "models in other languages beside Python"))
     _add_archive(add("archive", lambda given: catchup.measure(given.results, given.seconds), "catch-up"))
     _add_compare(add("compare", _compare, "a comparison of two contenders over a large archive"))
     _add_policy(add("policy", _policy, "changes of who answers"))
@@ -86,6 +88,11 @@ def _add_grpc(added: argparse.ArgumentParser) -> None:
     added.add_argument("--seconds", type=float, default=2, help="length of each load (2)")
     added.add_argument("--rounds", type=int, default=3, help="how often, for the medians (3)")
     added.add_argument("--models", type=_models, default=list(MODELS), metavar=",".join(MODELS))
+
+
+def _add_process(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--seconds", type=float, default=2, help="length of each load (2)")
+    added.add_argument("--rounds", type=int, default=3, help="how often, for the medians (3)")
 
 
 def _add_archive(added: argparse.ArgumentParser) -> None:
@@ -154,6 +161,10 @@ def _challengers(given: Arguments) -> None:
     challengers.measure(
         given.results, rate=given.rate, seconds=given.seconds, rounds=given.rounds, together=given.together
     )
+
+
+def _process(given: Arguments) -> None:
+    process_door.measure(given.results, seconds=given.seconds, rounds=given.rounds)
 
 
 def _compare(given: Arguments) -> None:

@@ -69,7 +69,7 @@ def worker(contender: str, number: int, settings: Path) -> None:
 
         settings = run.workers.get(model, runs.WorkerSettings())
         found = FolderRegistry(Path(run.registry)).find(model, version)
-        scorer = load(found.path, trust=Trust.load(), threads=settings.threads)
+        scorer = load(found.path, trust=Trust.load(), threads=settings.threads, timeout=settings.timeout)
         # Frames say what it is now; who only stands by to join scores none.
         contender = Contender(model=model, version=found.short, number=found.number, role=Role.CHALLENGER)
         async with Worker(contender, scorer, stream, board, batch_rows=settings.batch_rows):
