@@ -74,7 +74,7 @@ class Watch:
         for of, name, profile in known[:COLUMNS]:
             of[name] = Window(profile)
         if not known:
-            log.info("%s has no profiles of training; `podium train` makes a version that does", self)
+            log.info("%s has no profiles of training, so its drift is not watched", self)
         if left := [name for _, name, _ in known[COLUMNS:]]:
             log.warning(
                 "%s has %d columns, drift is watched in %d of them; not in %s",

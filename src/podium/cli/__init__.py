@@ -13,6 +13,7 @@ from podium.errors import PodiumError
 COMMANDS = {
     "new": ("podium.cli.new:new", "Make a project that works at once."),
     "train": ("podium.cli.models:train", "Train models and put their versions into the registry."),
+    "check": ("podium.cli.check:check", "Check that a model in another language keeps its protocol."),
     "models": ("podium.cli.models:models_command", "List the registry's versions."),
     "up": ("podium.cli.node:up", "Run the endpoint on this machine."),
     "down": ("podium.cli.node:down", "Stop what `podium up` started."),

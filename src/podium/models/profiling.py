@@ -9,6 +9,7 @@ import numpy as np
 
 from podium.errors import PackageError
 from podium.models.formats import format_of
+from podium.models.formats.base import Allowed
 from podium.models.manifest import Manifest
 from podium.models.values import rows_of, take
 from podium.profiles import Profile, Profiles
@@ -61,7 +62,7 @@ def _scores(package: Path, manifest: Manifest, training: Columns) -> dict[str, n
 
 
 def _scored(package: Path, manifest: Manifest, training: Columns) -> Iterator[dict[str, np.ndarray]]:
-    predictor = format_of(manifest.format).open(package, manifest, threads=1)
+    predictor = format_of(manifest.format).open(package, manifest, Allowed())
     count = rows_of(training)
     chosen = np.linspace(0, count - 1, min(count, SCORED_ROWS)).astype(int)
     for start in range(0, len(chosen), AT_ONCE):

@@ -196,6 +196,8 @@ def predict(scorer: Scorer, columns: Columns, rows: int) -> tuple[dict[str, np.n
     """
     try:
         outputs = scorer.predict(columns)
+    except ModelFailed:
+        raise
     except Exception as error:  # whatever a model raises is its score
         raise ModelFailed(f"{type(error).__name__}: {error}") from error
     if not isinstance(outputs, Mapping):
