@@ -12,6 +12,7 @@ from bench import (
     challengers,
     compare_time,
     environments,
+    grpc_load,
     policy,
     process_door,
     replay_rate,
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     add("import", lambda given: sizes.measure(given.results), "import, install and first answer")
     _add_soak(add("soak", lambda given: soak.measure(given.results, requests=given.requests), "memory"))
     _add_challengers(add("challengers", _challengers, "the champion's p99 beside ten challengers"))
+    _add_grpc(add("grpc", _grpc, "gRPC beside MLServer's"))
     _add_process(add("process", _process, "models in other languages beside Python"))
     _add_archive(add("archive", lambda given: catchup.measure(given.results, given.seconds), "catch-up"))
     _add_compare(add("compare", _compare, "a comparison of two contenders over a large archive"))
@@ -80,6 +82,12 @@ def _add_challengers(added: argparse.ArgumentParser) -> None:
     added.add_argument("--seconds", type=float, default=20, help="length of each load (20)")
     added.add_argument("--rounds", type=int, default=3, help="how often, for the medians (3)")
     added.add_argument("--together", action="store_true", help="challengers share the champion's core")
+
+
+def _add_grpc(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--seconds", type=float, default=2, help="length of each load (2)")
+    added.add_argument("--rounds", type=int, default=3, help="how often, for the medians (3)")
+    added.add_argument("--models", type=_models, default=list(MODELS), metavar=",".join(MODELS))
 
 
 def _add_process(added: argparse.ArgumentParser) -> None:
@@ -134,6 +142,10 @@ def _one_of(known: Mapping[str, Known], name: str) -> Known:
 def _run(given: Arguments) -> None:
     file = run(given.only, given.models, seconds=given.seconds, rounds=given.rounds, folder=given.results)
     print(f"written: {file}")
+
+
+def _grpc(given: Arguments) -> None:
+    grpc_load.measure(given.results, models=given.models, seconds=given.seconds, rounds=given.rounds)
 
 
 def _table(given: Arguments) -> None:

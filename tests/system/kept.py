@@ -6,6 +6,7 @@ from typing import Any
 
 import duckdb
 from deltalake import DeltaTable
+from tests.system.grpc_load import GrpcLoad
 from tests.system.load import Load
 from tests.system.running import Node, until
 
@@ -73,7 +74,7 @@ def archive_of(node: Node) -> Archive:
     return Archive(node)
 
 
-def assert_each_answer_kept_once(node: Node, *loads: Load) -> Archive:
+def assert_each_answer_kept_once(node: Node, *loads: Load | GrpcLoad) -> Archive:
     """Every request that a client saw answered is there once; nothing at all is there twice."""
     archive = archive_of(node)
     answered = set().union(*(load.answered for load in loads))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 from granian._granian import SocketHolder
@@ -33,9 +33,19 @@ CONNECTIONS = 1 << 16
 
 
 async def serve(
-    run: Run, stream: Stream, policies: PolicyStore, board: Board, *, fd: int, stop: asyncio.Event
+    run: Run,
+    stream: Stream,
+    policies: PolicyStore,
+    board: Board,
+    *,
+    fd: int,
+    stop: asyncio.Event,
+    grpc: str | None = None,
 ) -> None:
-    """Answer on the listening socket `fd` until `stop`, then answer what is in flight and return."""
+    """Answer on the listening socket `fd` until `stop`, then answer what is in flight and return.
+
+    `grpc` is the address of that side, `HOST:PORT`; None where there is none.
+    """
     _allow_many_connections()
     async with AsyncExitStack() as stack:
         predictor = await stack.enter_async_context(Predictor(run, stream, board))
@@ -52,6 +62,8 @@ async def serve(
         outcomes = await stack.enter_async_context(
             Outcomes(run, stream, board, revision=lambda: predictor.policy.revision)
         )
+        if grpc:
+            await stack.enter_async_context(_grpc_server(run, predictor, probes, grpc))
         training = Training(run, stream)
         http = HttpGateway(run, predictor, probes, bodies, outcomes=outcomes, training=training)
         server = _Server(http, fd, run)
@@ -62,6 +74,15 @@ async def serve(
         await _close(server, serving)
         for failed in (task for task in predictor.tasks if task.done()):
             failed.result()  # raises; the supervisor starts this process anew
+
+
+def _grpc_server(
+    run: Run, predictor: Predictor, probes: Probes, address: str
+) -> AbstractAsyncContextManager[object]:
+    from podium.gateway.grpc import GrpcGateway  # an extra: `podium up` has checked that it is installed
+    from podium.gateway.grpc_server import GrpcServer
+
+    return GrpcServer(GrpcGateway(run, predictor, probes).methods(), address, run.limits)
 
 
 async def _close(server: _Server, serving: asyncio.Task[None]) -> None:
