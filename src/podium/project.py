@@ -438,7 +438,7 @@ _BOUNDS = ("errors", "late", "defaults", "disagreement")
 
 
 def _gates(table: _Table, endpoint: EndpointSettings) -> Gates:
-    table.only("requests", "error", "segment", "p99", "confidence")
+    table.only("requests", "failures", "error", "segment", "p99", "confidence")
     confidence = table.part("confidence", Gates().confidence) or 0.0
     if not 0.5 <= confidence < 1:
         table.fail(
@@ -448,6 +448,7 @@ def _gates(table: _Table, endpoint: EndpointSettings) -> Gates:
         table.fail("is of `error` and `segment`, and neither is there", "confidence")
     return Gates(
         requests=table.count("requests", 1) if "requests" in table else 0,
+        failures=table.part("failures", None),
         error=table.part("error", None),
         segment=table.part("segment", None),
         p99_ms=_p99(table, endpoint.deadline_ms) if "p99" in table else None,
