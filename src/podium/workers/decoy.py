@@ -41,7 +41,7 @@ class Decoy:
         self._ready.set(0)
         await self._subscription.close()
 
-    async def _keep(self, payload: bytes) -> None:
+    def _keep(self, payload: bytes) -> None:
         try:
             seen: _Head = self._work.read(payload)
             frame = DecoyFrame(
@@ -52,7 +52,7 @@ class Decoy:
                 done=time.time_ns() // 1000,
                 input=payload,
             )
-            await self._stream.publish("decoy", encode(frame))
+            self._stream.publish("decoy", encode(frame))
         except PodiumError as error:
             log.error("decoy: %s", error)
             return
