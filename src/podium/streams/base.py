@@ -62,6 +62,9 @@ class Stream(Protocol):
     def flush(self, then: Callable[[], None]) -> None:
         """Call `then` so that whatever it wakes goes on when all that was published has left this process."""
 
+    def linger(self, seconds: float) -> None:
+        """From now on let messages wait so long for company: one turn then handles all of them."""
+
     @property
     def connected(self) -> bool:
         """Whether the broker is there now."""

@@ -199,6 +199,9 @@ class MemoryStream:
         self._require_connection()
         self._broker.trim(upto)
 
+    def linger(self, seconds: float) -> None:
+        """Nothing to save here: messages come at once."""
+
     def flush(self, then: Callable[[], None]) -> None:
         then()  # nothing is on its way here
 

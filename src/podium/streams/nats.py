@@ -89,6 +89,7 @@ class NatsStream:
         self._overdue = overdue
         self._reader: Reader | None = None
         self._up = False
+        self._linger = 0.0
 
     async def __aenter__(self) -> NatsStream:
         self._ended = asyncio.Event()
@@ -115,6 +116,9 @@ class NatsStream:
     @property
     def connected(self) -> bool:
         return self._up
+
+    def linger(self, seconds: float) -> None:
+        self._linger = self._wire.linger = seconds
 
     def publish(self, subject: str, payload: bytes) -> None:
         if len(payload) > self._max_payload:
@@ -199,6 +203,7 @@ class NatsStream:
                 wire.publish(f"{self._prefix}.again", payload, reply)
                 sent = number
             await wire.settle()
+        wire.linger = self._linger
         # No await since the last look: what is published from now on goes straight out.
         self._up = True
 

@@ -48,11 +48,13 @@ class Wire(asyncio.BufferedProtocol):
     """One connection, from `open` to its end; it does not reconnect.
 
     `publish`, `listen` and `unlisten` never wait: what cannot be sent at once waits in `pending` bytes.
-    Listeners are called in the order of the messages, and must not wait either.
+    Listeners are called in the order of the messages, and must not wait either. After each look at what
+    has come the connection looks away for `linger` seconds.
     """
 
     def __init__(self, ended: Callable[[], None]) -> None:
         self.closed = False
+        self.linger = 0.0
         self._error = "the connection was closed"
         self.info: dict[str, Any] = {}
         self._ended = ended
@@ -195,6 +197,13 @@ class Wire(asyncio.BufferedProtocol):
         self._filled += nbytes
         if self._filled >= self._needed:
             self._read()
+        if self.linger and not self.closed:  # look away: what comes meanwhile wakes nobody
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(self.linger, self._look_again)
+
+    def _look_again(self) -> None:
+        if not self.closed:
+            self._transport.resume_reading()
 
     def _read(self) -> None:
         """Handle what has come whole; the rest moves to the buffer's start."""
