@@ -11,7 +11,6 @@ from urllib.parse import unquote
 
 import msgspec
 import numpy as np
-from granian._granian import RSGIProtocolClosed as ProtocolClosed
 
 from podium.errors import (
     BadInput,
@@ -31,7 +30,7 @@ from podium.gateway.metrics import CONTENT_TYPE, metrics_text
 from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
 from podium.gateway.problems import internal_error, problem
-from podium.gateway.rsgi import HeaderList, Protocol, Reply, Scope
+from podium.gateway.rsgi import HeaderList, Protocol, ProtocolClosed, Reply, Scope
 from podium.protocol import docs_page, oip, openapi
 from podium.records import Answer
 from podium.run import Run
@@ -171,8 +170,11 @@ class HttpGateway:
         return Reply(200, typed + _answer_headers(answer, scope), content)
 
     async def _body(self, scope: Scope, protocol: Protocol) -> bytes:
-        body = await self._bodies.read(scope, protocol)
         encoding = scope.headers.get("content-encoding")
+        whole = protocol.whole
+        if whole is not None and not encoding and len(whole) <= self._run.limits.body_bytes:
+            return whole  # nearly every request
+        body = await self._bodies.read(scope, protocol)
         return oip.decompress(body, encoding, self._run.limits.body_bytes) if encoding else body
 
     # --- everything else --------------------------------------------------------------------

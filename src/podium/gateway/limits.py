@@ -8,10 +8,8 @@ from asyncio import CancelledError, Future
 from contextlib import suppress
 from types import TracebackType
 
-from granian._granian import RSGIProtocolClosed as ProtocolClosed
-
 from podium.errors import InvalidInput, SlowBody, TooLarge
-from podium.gateway.rsgi import Protocol, Scope
+from podium.gateway.rsgi import Protocol, ProtocolClosed, Scope
 from podium.run import Limits
 
 ID_LENGTH = 200
