@@ -348,6 +348,11 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.resume_reading()
 
+    @property
+    def buffered(self) -> int:
+        """Bytes of bodies that wait here."""
+        return sum(exchange.buffered for exchange in (self._current, *self._waiting) if exchange is not None)
+
     # --- as time passes ---------------------------------------------------------------------
 
     def look(self, now: float, head_seconds: float) -> None:
@@ -396,6 +401,12 @@ class Http1Server:
         self.clock.cancel()
         for connection in list(self.connections):
             connection.abort()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        host, port = self._listener.getsockname()[:2]
+        return host, port
 
     async def stop(self, seconds: float) -> None:
         """Take no new connection, answer what is in flight, at most for so long."""
