@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 PR_SET_PDEATHSIG = 1
+PR_SET_TIMERSLACK = 29
 
 
 class Stage(IntEnum):
@@ -47,6 +48,7 @@ class ProcessSpec:
 
     `timeout` (s) is how long it may show no sign of life once it is ready; `grace` (s) how long it
     may take to stop. `awaited` says that the node is not ready without it. `fds` are inherited.
+    `timer_slack` (s) is how much later than asked for its sleeps may end.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ProcessSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     fds: tuple[int, ...] = ()
     nice: int = 0
+    timer_slack: float = 0.0
     awaited: bool = True
 
 
@@ -80,7 +83,7 @@ def start(spec: ProcessSpec, log: Path) -> subprocess.Popen[bytes]:
             env={**os.environ, **spec.env},
             pass_fds=spec.fds,
             start_new_session=True,
-            preexec_fn=partial(_tie_to, os.getpid(), spec.nice, _prctl()),  # noqa: PLW1509  # no threads here
+            preexec_fn=partial(_tie_to, os.getpid(), spec, _prctl()),  # noqa: PLW1509  # no threads here
         )
 
 
@@ -89,15 +92,17 @@ def _prctl() -> Callable[[int, int], object] | None:
     return ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
-def _tie_to(parent: int, nice: int, prctl: Callable[[int, int], object] | None) -> None:
+def _tie_to(parent: int, spec: ProcessSpec, prctl: Callable[[int, int], object] | None) -> None:
     """In the child, before it becomes the program: die with the supervisor, however that dies."""
     if prctl:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died between the fork and the line above
             os._exit(1)
         _schedule_in_batches()
-    if nice:
-        os.nice(nice)
+        if spec.timer_slack:
+            prctl(PR_SET_TIMERSLACK, int(spec.timer_slack * 1e9))
+    if spec.nice:
+        os.nice(spec.nice)
 
 
 def _schedule_in_batches() -> None:
