@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from bench import catchup, challengers, environments, sizes, soak, table
+from bench import catchup, challengers, environments, policy, sizes, soak, table
 from bench.peers.base import MODELS, Model, Peer
 from bench.peers.known import PEERS
 from bench.results import FOLDER
@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_soak(add("soak", lambda given: soak.measure(given.results, requests=given.requests), "memory"))
     _add_challengers(add("challengers", _challengers, "the champion's p99 beside ten challengers"))
     _add_archive(add("archive", lambda given: catchup.measure(given.results, given.seconds), "catch-up"))
+    _add_policy(add("policy", _policy, "changes of who answers"))
     return top
 
 
@@ -69,6 +70,15 @@ def _add_challengers(added: argparse.ArgumentParser) -> None:
 
 def _add_archive(added: argparse.ArgumentParser) -> None:
     added.add_argument("--seconds", type=float, default=5, help="length of the load (5)")
+
+
+def _add_policy(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--changes", type=int, default=40, help="promotions and rollbacks (40)")
+    added.add_argument("--joins", type=int, default=1000, help="joins and leaves (1,000)")
+
+
+def _policy(given: Arguments) -> None:
+    policy.measure(given.results, changes=given.changes, joins=given.joins)
 
 
 def _add_only(added: argparse.ArgumentParser) -> None:

@@ -1,7 +1,7 @@
 """Podium alone, running for one of the smaller benches."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -31,10 +31,12 @@ def recording(what: str, folder: Path, **settings: object) -> Iterator[Results]:
 
 
 @contextmanager
-def podium(model: Model, *, challengers: int = 1, core: int | None = SERVER_CORE) -> Iterator[Running]:
+def podium(
+    model: Model, *, challengers: int = 1, core: int | None = SERVER_CORE, options: Sequence[str] = ()
+) -> Iterator[Running]:
     """`podium up`, answering; its folder is removed afterwards. The load keeps to its core from here on."""
     os.sched_setaffinity(0, {LOAD_CORE})
-    peer = replace(PEER, launch=partial(launch, challengers=challengers))
+    peer = replace(PEER, launch=partial(launch, challengers=challengers, options=options))
     case = Case(peer=peer, setting="plain", model=model)
     with scratch() as place, started(case, place / "podium", core=core) as running:
         running.first_answer()

@@ -140,6 +140,19 @@ def inputs() -> Iterator[Vector]:
             traces=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", None],
         ),
     )
+    yield valid(
+        "input-contenders",
+        "Who is to score the frame, and what each one is now; whoever is not named drops it.",
+        input_frame(
+            1,
+            BMI,
+            contenders={
+                "linear@9f2c1ab04d5e": "champion",
+                "forest@0a1b2c3d4e5f": "challenger",
+                "decoy": "decoy",
+            },
+        ),
+    )
 
 
 def tensors() -> Iterator[Vector]:

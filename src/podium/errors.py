@@ -62,6 +62,14 @@ class TooManyRequests(PodiumError):
     """More requests are in flight than the endpoint's limit."""
 
 
+class Unauthorized(PodiumError):
+    """A key is needed, and the one given is missing or wrong."""
+
+
+class Forbidden(PodiumError):
+    """This is switched off here."""
+
+
 class NobodyInTime(PodiumError):
     """No contender's score was acceptable before the deadline, and there is no default answer."""
 
@@ -143,6 +151,14 @@ class AlreadyRunning(NodeError):
 
 class NotRunning(NodeError):
     """Nothing is running for this project folder."""
+
+
+class PolicyError(PodiumError):
+    """A policy cannot be changed like this."""
+
+
+class RevisionTaken(PolicyError):
+    """Somebody else has changed the policy meanwhile."""
 
 
 class ModelFailed(PodiumError):

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from podium.errors import ProjectError
-from podium.records import DECOY, Role
-from podium.run import Limits, WorkerSettings
+from podium.records import DECOY, Gates, Guards, Role
+from podium.run import COUNTERS, Limits, WorkerSettings
 from podium.schema import Field, Kind, Schema, check_default, did_you_mean
 
 FILE = "podium.toml"
@@ -29,6 +29,7 @@ FIELD_NAME = re.compile(r"[A-Za-z_][\w .()%/+-]*")
 ROLES = tuple(role.value for role in Role if role is not Role.DECOY)
 SYNC = ("interval", "always")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m)")
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _MS = {"ms": 1.0, "s": 1000.0, "m": 60_000.0}
 T = TypeVar("T")
 
@@ -48,11 +49,15 @@ class EndpointSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSettings:
-    """A model's module and its part on the endpoint; `version` pins one, else the newest is taken."""
+    """A model's module and its part on the endpoint; `version` pins one, else the newest is taken.
+
+    `share` is the part of the traffic (0 to 1) for which a challenger's answer is preferred.
+    """
 
     name: str
     module: Path
     role: Role
+    share: float | None = None
     version: str | None = None
     worker: WorkerSettings = field(default_factory=WorkerSettings)
 
@@ -78,6 +83,8 @@ class Project:
     models: dict[str, ModelSettings] = field(default_factory=dict)
     schedule: tuple[tuple[float, tuple[str, ...]], ...]
     decoy: bool = False
+    gates: Gates = field(default_factory=Gates)
+    guards: Guards = field(default_factory=Guards)
     archive: ArchiveSettings
 
     @property
@@ -99,6 +106,10 @@ class Project:
     @property
     def run_dir(self) -> Path:
         return self.folder / RUN_DIR
+
+    @property
+    def counters_dir(self) -> Path:
+        return self.run_dir / COUNTERS
 
     @property
     def logs_dir(self) -> Path:
@@ -141,8 +152,14 @@ def parse_duration(text: str) -> float | None:
     return float(match[1]) * _MS[match[2]] if match else None
 
 
+def parse_part(text: str) -> float | None:
+    """`10%` as 0.1; None for anything else."""
+    match = _PERCENT.fullmatch(text.strip())
+    return float(match[1]) / 100 if match else None
+
+
 def _project(folder: Path, top: _Table) -> Project:
-    top.only("endpoint", "models", "schedule", "decoy", "archive")
+    top.only("endpoint", "models", "schedule", "decoy", "gates", "guards", "archive")
     endpoint = _endpoint(top.table("endpoint", needed=True))
     models = _models(folder, top.table("models", needed=True))
     decoy = top.table("decoy").only("enabled")
@@ -152,6 +169,8 @@ def _project(folder: Path, top: _Table) -> Project:
         models=models,
         schedule=_schedule(top.table("schedule"), endpoint, models),
         decoy=decoy.flag("enabled", False),
+        gates=_gates(top.table("gates"), endpoint),
+        guards=_guards(top.table("guards"), endpoint, models),
         archive=_archive(folder, top.table("archive")),
     )
 
@@ -266,12 +285,13 @@ def _model(folder: Path, models: _Table, name: str) -> ModelSettings:
             table.fail(
                 f"`{later}` models come with a later release; a model here is a Python `module`", later
             )
-    table.only("module", "role", "version", "replicas", "threads", "timeout", "batch_rows")
+    table.only("module", "role", "share", "version", "replicas", "threads", "timeout", "batch_rows")
     usual = WorkerSettings()
     return ModelSettings(
         name=name,
         module=_module(folder, table),
         role=Role(table.choice("role", None, ROLES)),
+        share=table.part("share", None),
         version=_version(table),
         worker=WorkerSettings(
             replicas=table.count("replicas", usual.replicas),
@@ -298,6 +318,61 @@ def _version(table: _Table) -> str | None:
     if type(value) is int or (isinstance(value, str) and value):
         return str(value)
     table.fail("a version is the registry's number or a prefix of a digest in quotes", "version")
+
+
+# --- gates and guards -----------------------------------------------------------------------
+
+_BOUNDS = ("errors", "late", "defaults", "disagreement")
+
+
+def _gates(table: _Table, endpoint: EndpointSettings) -> Gates:
+    table.only("requests", "error", "segment", "p99", "confidence")
+    confidence = table.part("confidence", Gates().confidence) or 0.0
+    if not 0.5 <= confidence < 1:
+        table.fail(
+            'is from 50% to less than 100%, which no number of outcomes reaches; as in "95%"', "confidence"
+        )
+    if "confidence" in table and "error" not in table and "segment" not in table:
+        table.fail("is of `error` and `segment`, and neither is there", "confidence")
+    return Gates(
+        requests=table.count("requests", 1) if "requests" in table else 0,
+        error=table.part("error", None),
+        segment=table.part("segment", None),
+        p99_ms=_p99(table, endpoint.deadline_ms) if "p99" in table else None,
+        confidence=confidence,
+    )
+
+
+def _p99(table: _Table, deadline_ms: float) -> float:
+    value = table.values["p99"]
+    if value == "deadline":
+        return deadline_ms
+    found = parse_duration(value) if isinstance(value, str) else None
+    if found is None:
+        near = did_you_mean(str(value), ("deadline",))
+        table.fail(f'{value!r} is neither "deadline" nor a duration as in "100ms"{near}', "p99")
+    return found if found > 0 else table.fail("no model takes 0ms, so this gate never opens", "p99")
+
+
+def _guards(table: _Table, endpoint: EndpointSettings, models: Mapping[str, ModelSettings]) -> Guards:
+    table.only("errors", "late", "defaults", "disagreement", "window", "requests")
+    if table.values and not any(bound in table for bound in _BOUNDS):
+        table.fail(f'watches nothing: set {", ".join(_BOUNDS[:-1])} or {_BOUNDS[-1]}, as in `errors = "5%"`')
+    if "disagreement" in table and not any(model.role is Role.CANARY for model in models.values()):
+        table.fail("is with the canary, and no model is one", "disagreement")
+    if "defaults" in table and endpoint.default is None:
+        table.fail("is of default answers, and the endpoint has no `default`", "defaults")
+    usual = Guards()
+    return Guards(
+        **{bound: _bound(table, bound) for bound in _BOUNDS},
+        window_s=table.duration("window", usual.window_s * 1000, least=1000) / 1000,
+        requests=table.count("requests", usual.requests),
+    )
+
+
+def _bound(table: _Table, key: str) -> float | None:
+    bound = table.part(key, None)
+    return bound if bound != 1 else table.fail("nothing is more than 100%, so this guard never acts", key)
 
 
 # --- the schedule, the archive --------------------------------------------------------------
@@ -411,6 +486,16 @@ class _Table:
         if type(value) not in (int, float) or not 0 <= value < float("inf"):
             self.fail(f"{value!r} is not a number of at least 0", key)
         return float(value)
+
+    def part(self, key: str, usual: float | None) -> float | None:
+        """A part of a whole, 0 to 1: `"10%"`, or a plain number."""
+        if key not in self:
+            return usual
+        value = self.values[key]
+        found = parse_part(value) if isinstance(value, str) else value
+        if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= 1:
+            self.fail(f'{value!r} is no part of a whole; write as in "10%"', key)
+        return float(found)
 
     def duration(self, key: str, usual_ms: float, *, least: float = 0.0) -> float:
         if key not in self:

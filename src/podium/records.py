@@ -8,6 +8,9 @@ from typing import Any
 
 import msgspec
 
+from podium.errors import NotFound
+from podium.schema import did_you_mean
+
 
 class Role(StrEnum):
     """What a contender is on an endpoint for."""
@@ -23,6 +26,7 @@ DECOY = "decoy"
 
 DEFAULT_RULE = "default"
 FORCED_RULE = "forced"
+SHARE_RULE = "share"
 
 
 class Contender(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +94,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     a time to the words (roles or model names) whose scores are acceptable from then on, in order
     of preference. `default` is the answer when nobody is in time; without one there is none.
     `author`, `reason` and `changed` (µs since the epoch) say who made this revision, why and when;
-    `restores` is the older revision that a rollback brought back.
+    `restores` is the older revision that a rollback brought back, `from_file` says that it is as the
+    project file said.
     """
 
     endpoint: str
@@ -105,10 +110,25 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     changed: int = 0
     restores: int | None = None
+    from_file: bool = False
 
     @property
     def champion(self) -> Contender:
         return next(c for c in self.contenders if c.role is Role.CHAMPION)
+
+    def named(self, word: str) -> Contender:
+        """The scoring contender that `MODEL` or `MODEL@VERSION` names, the first where several do.
+
+        Raises NotFound with the names that exist.
+        """
+        for contender in self.scoring:
+            if contender.is_named(word):
+                return contender
+        known = [contender.name for contender in self.scoring]
+        raise NotFound(
+            f"no contender {word!r} on {self.endpoint!r}{did_you_mean(word, known)}; "
+            f"there are {', '.join(known)}"
+        )
 
     @property
     def scoring(self) -> tuple[Contender, ...]:

@@ -1,7 +1,11 @@
-"""What one `podium up` hands to its processes: one small file, read once at their start."""
+"""What one `podium up` hands to its processes: one small file, read at their start.
+
+The supervisor writes it anew with each revision of the policy.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -10,6 +14,9 @@ import msgspec
 from podium.counters import SUFFIX
 from podium.records import Policy
 from podium.schema import Schema
+
+COUNTERS = "counters"
+"""The folder, in a node's run folder, where its processes count."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +42,10 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One endpoint on one machine. Paths are absolute; `stream` is a URL with credentials."""
+    """One endpoint on one machine. Paths are absolute; `stream` is a URL with credentials.
+
+    `admin_key` is the key's digest, or empty where there is none.
+    """
 
     policy: Policy
     inputs: Schema
@@ -47,6 +57,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     workers: dict[str, WorkerSettings] = {}
     agreement: float = 0.05
+    admin_key: str = ""
 
     @property
     def endpoint(self) -> str:
@@ -54,11 +65,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def counters(self) -> Path:
-        return Path(self.run_dir) / "counters"
+        return Path(self.run_dir) / COUNTERS
 
     def board(self, process: str) -> Path:
         """Where this process, of that name, counts."""
-        return self.counters / f"{process.replace(' ', '-')}-{os.getpid()}{SUFFIX}"
+        return self.board_of(process, os.getpid())
+
+    def board_of(self, process: str, pid: int) -> Path:
+        """Where the process of that name and pid counts."""
+        return self.counters / f"{process.replace(' ', '-')}-{pid}{SUFFIX}"
 
     @property
     def patience(self) -> float:
@@ -66,12 +81,22 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return max((w.timeout for w in self.workers.values()), default=WorkerSettings().timeout)
 
 
+def key_digest(key: str) -> str:
+    """What is kept of a key; nothing for none."""
+    return hashlib.sha256(key.encode()).hexdigest() if key else ""
+
+
 def save(run: Run, path: Path) -> None:
-    """Write for the owner's eyes only: it holds the broker's credentials."""
+    """Write for the owner's eyes only, since it holds the broker's credentials; atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(run)))
+    written = path.with_suffix(".new")
+    written.unlink(missing_ok=True)
+    file = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(file, "wb") as output:
+        output.write(msgspec.json.format(msgspec.json.encode(run)))
+        output.flush()
+        os.fsync(file)  # after a power cut it is what knows the newest policy
+    written.replace(path)
 
 
 def load(path: Path) -> Run:

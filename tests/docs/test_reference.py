@@ -128,7 +128,7 @@ FORBIDDEN = re.compile(
     re.IGNORECASE,
 )
 ABSOLUTE = re.compile(r"(?<![\w.~/:)>}*'\"\]])/(?:[a-z]+)/[\w.-]+")
-ROUTES = ("/score/", "/v2/", "/docs/", "/outcome/", "/path/to", "/proc/")
+ROUTES = ("/score/", "/train/", "/v2/", "/docs/", "/outcome/", "/path/to", "/proc/")
 
 
 @pytest.mark.parametrize("page", markdown(), ids=name_of)

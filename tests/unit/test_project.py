@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from podium import project
 from podium.errors import ProjectError
-from podium.records import Role
+from podium.records import Gates, Guards, Role
 from podium.schema import Kind
 
 WHOLE = """\
@@ -173,6 +173,85 @@ def test_a_mistake_names_its_line_and_what_would_be_right(
 def test_a_mistake_in_a_declared_field_is_found(folder: Path, field: str, said: str) -> None:
     message = mistake(folder, f"{SHORT}\n[endpoint.inputs]\n{field}\n")
     assert message.startswith("podium.toml:9: ")
+    assert said in message
+
+
+RULES = (
+    SHORT.replace('"diabetes"', '"diabetes"\ndefault = { progression = 152.13 }')
+    + """
+[models.forest]
+module = "models/forest.py"
+role = "canary"
+
+[gates]
+requests = 10_000
+error = "1%"
+segment = 0.05
+p99 = "90ms"
+confidence = "99%"
+
+[guards]
+errors = "5%"
+late = 0.1
+defaults = 0
+disagreement = "20%"
+window = "30s"
+requests = 50
+"""
+)
+
+
+def test_gates_and_guards_are_read(folder: Path) -> None:
+    found = load(folder, RULES)
+    assert found.gates == Gates(requests=10_000, error=0.01, segment=0.05, p99_ms=90, confidence=0.99)
+    assert found.guards == Guards(
+        errors=0.05, late=0.1, defaults=0, disagreement=0.2, window_s=30, requests=50
+    )
+
+
+def test_gates_and_guards_that_are_left_out_ask_and_watch_nothing(folder: Path) -> None:
+    found = load(folder, SHORT)
+    assert (found.gates, found.guards) == (Gates(), Guards())
+    assert load(folder, SHORT + '[gates]\np99 = "deadline"\n').gates == Gates(p99_ms=100)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "said"),
+    [
+        ("[gates]", "[gate]", 13, "did you mean 'gates'?"),
+        ("segment =", "segments =", 16, "did you mean 'segment'?"),
+        ("requests = 10_000", "requests = 0", 14, "not at least 1"),
+        ("requests = 10_000", 'requests = "many"', 14, "not a whole number"),
+        ('error = "1%"', "error = 5", 15, 'write as in "10%"'),
+        ('error = "1%"', 'error = "-1%"', 15, 'write as in "10%"'),
+        ("segment = 0.05", "segment = true", 16, 'write as in "10%"'),
+        ('p99 = "90ms"', 'p99 = "0ms"', 17, "never opens"),
+        ('p99 = "90ms"', "p99 = 90", 17, "neither"),
+        ('p99 = "90ms"', 'p99 = "dedline"', 17, "did you mean 'deadline'?"),
+        ('confidence = "99%"', 'confidence = "100%"', 18, "no number of outcomes reaches"),
+        ('confidence = "99%"', "confidence = 0.05", 18, "from 50%"),
+        ('error = "1%"\nsegment = 0.05', "", 17, "neither is there"),
+        ("errors =", "error =", 21, "did you mean 'errors'?"),
+        ('errors = "5%"', 'errors = "100%"', 21, "never acts"),
+        ("late = 0.1", 'late = "10"', 22, 'write as in "10%"'),
+        ('window = "30s"', 'window = "500ms"', 25, "under 1000ms"),
+        ('window = "30s"', "window = 30", 25, "no duration"),
+        ('role = "canary"', 'role = "challenger"', 24, "no model is one"),
+        ("default = { progression = 152.13 }", "# none", 23, "the endpoint has no `default`"),
+        (
+            'errors = "5%"\nlate = 0.1\ndefaults = 0\ndisagreement = "20%"\n',
+            "",
+            20,
+            "watches nothing: set errors, late, defaults or disagreement",
+        ),
+    ],
+)
+def test_a_mistake_in_a_gate_or_guard_names_its_line(
+    folder: Path, before: str, after: str, line: int, said: str
+) -> None:
+    assert before in RULES
+    message = mistake(folder, RULES.replace(before, after, 1))
+    assert message.startswith(f"podium.toml:{line}: ")
     assert said in message
 
 

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ READY_SECONDS = 60.0
 PATIENCE_SECONDS = 5.0
 
 
-def launch(site: Site, model: Model, setting: str, challengers: int = 1) -> Launch:
+def launch(
+    site: Site, model: Model, setting: str, challengers: int = 1, options: Sequence[str] = ()
+) -> Launch:
     # Each start has an archive of its own: what an earlier one left would be compacted in this one's time.
     shutil.copytree(trained(model, challengers), site.scratch / "project")
-    argv = (str(PROGRAM), "up", "--port", str(site.port))
+    argv = (str(PROGRAM), "up", "--port", str(site.port), *options)
     return Launch(argv=argv, cwd=site.scratch / "project")
 
 

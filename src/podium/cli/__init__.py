@@ -18,6 +18,13 @@ COMMANDS = {
     "down": ("podium.cli.node:down", "Stop what `podium up` started."),
     "score": ("podium.cli.score:score", "Ask the running endpoint."),
     "status": ("podium.cli.status:status", "Show contenders, counts, latencies, processes."),
+    "plan": ("podium.cli.policy:plan", "Show what applying podium.toml would change."),
+    "apply": ("podium.cli.policy:apply", "Make the live policy what podium.toml says."),
+    "join": ("podium.cli.policy:join", "Warm a version, then let it in."),
+    "leave": ("podium.cli.policy:leave", "Let a contender go."),
+    "promote": ("podium.cli.policy:promote", "Make a contender the champion."),
+    "rollback": ("podium.cli.policy:rollback", "Go back to the last good revision."),
+    "history": ("podium.cli.policy:history", "Show every revision of the policy."),
     "doctor": ("podium.cli.doctor:doctor", "Find what stands in the way, and say how to mend it."),
 }
 HIDDEN = {"run": "podium.cli.run:run"}

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from podium import project as projects
+from podium.cli.policy import join_as_challenger
 from podium.errors import ProjectError
 from podium.models.formats import FORMATS
 from podium.models.packing import Packed, pack
@@ -24,14 +25,24 @@ from podium.schema import did_you_mean
 @click.command()
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @click.option("--trust-pickle", is_flag=True, help="Pickle what no safer format holds, and trust the result.")
-def train(models: tuple[str, ...], trust_pickle: bool) -> None:
+@click.option(
+    "--join", "joins", is_flag=True, help="Let the new version join the running endpoint as challenger."
+)
+@click.option("--reason", default="", help="With --join: why, for the history.")
+def train(models: tuple[str, ...], trust_pickle: bool, joins: bool, reason: str) -> None:
     """Train models, pack them, and put the versions into the registry; without a name, all of them."""
+    if joins and len(models) != 1:
+        raise click.UsageError("--join is for one model: podium train MODEL --join")
+    if reason and not joins:
+        raise click.UsageError("--reason goes with --join")
     project = projects.load(projects.find(Path.cwd()))
     chosen = _chosen(project, models)
     registry = FolderRegistry(project.registry_dir)
     trust = Trust.load()  # a broken list is said before anything is trained
-    for model in chosen:
-        _train(project, model, registry, trust, trust_pickle)
+    versions = [_train(project, model, registry, trust, trust_pickle) for model in chosen]
+    if joins:
+        join_as_challenger(f"{versions[0].model}@{versions[0].number}", reason or "trained anew")
+        return
     click.echo("\nNext: podium up" if not models else "\nNext: podium models, or podium up")
 
 
@@ -47,7 +58,7 @@ def _chosen(project: Project, names: tuple[str, ...]) -> list[ModelSettings]:
 
 def _train(
     project: Project, model: ModelSettings, registry: FolderRegistry, trust: Trust, trust_pickle: bool
-) -> None:
+) -> Version:
     before = {version.digest for version in registry.versions(model.name)}
     with tempfile.TemporaryDirectory(prefix="podium-") as folder, _working(f"training {model.name} …"):
         packed = pack(
@@ -66,6 +77,7 @@ def _train(
         click.echo("  nothing new: the same inputs gave the same digest")
     if trusted:
         click.echo(f"  trusted  it runs this project's own code: added to {trust.path}")
+    return version
 
 
 def _trusted(packed: Packed, trust: Trust) -> bool:

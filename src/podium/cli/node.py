@@ -13,31 +13,48 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
 
 import click
+import msgspec
+from msgspec.structs import replace
 
 from podium import project as projects
 from podium import run as runs
+from podium.cli.control import STAND_BY, author, lineup
 from podium.counters import Counts, merged, total
 from podium.errors import AlreadyRunning, NodeError, NotRunning
-from podium.models import manifest
+from podium.jobs import TRAIN, Jobs
 from podium.node.broker import Broker
-from podium.node.contenders import Candidate
+from podium.node.contenders import (
+    Contract,
+    candidate,
+    candidates_of,
+    check_fit,
+    contract_of,
+    policy_of,
+)
+from podium.node.guarding import Guarding
 from podium.node.keeper import Keeper
 from podium.node.listening import listen, url_of
 from podium.node.plan import run_of, specs_of
 from podium.node.process import log_name
+from podium.node.staffing import Staffing
+from podium.node.starting import Start, newer, starting
 from podium.node.state import RUN, Lock, NodeState, ProcessState, holder, read_state
 from podium.node.supervisor import Supervisor
-from podium.project import ModelSettings, Project
-from podium.records import Contender
+from podium.node.trainer import Trainer
+from podium.project import Project
+from podium.records import Contender, Policy
 from podium.registry.folder import FolderRegistry
 from podium.run import Run
 from podium.schema import Kind, Schema
+from podium.streams.connect import connect, policies
+from podium.streams.policies import PolicyStore
 
 DOWN_SECONDS = 15.0
 DETACHED_SECONDS = 120.0
@@ -56,60 +73,145 @@ PORT = 8080
     "--gateways", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes at the door."
 )
 @click.option("--detach", is_flag=True, help="Run in the background; return when it is ready.")
-def up(host: str, port: int, gateways: int, detach: bool) -> None:
+@click.option("--from-file", is_flag=True, help="Go back to podium.toml, whatever the live policy is.")
+def up(host: str, port: int, gateways: int, detach: bool, from_file: bool) -> None:
     """Run the endpoint here: broker, gateway, a worker for each contender, archiver."""
     folder = projects.find(Path.cwd())
     project = projects.load(folder)
     if detach:
-        _detach(project, ["--host", host, "--port", str(port), "--gateways", str(gateways)])
+        options = ["--host", host, "--port", str(port), "--gateways", str(gateways)]
+        _detach(project, [*options, *(["--from-file"] if from_file else [])])
         return
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     with Lock(project.run_dir):
-        candidates = [_candidate(project, model) for model in project.models.values()]
+        wanted = _wanted(project)
         broker = Broker.choose(
             run_dir=project.run_dir,
             store=project.podium_dir / "stream",
             sync_always=project.archive.sync == "always",
         )
-        run = run_of(project, candidates, broker)
         with listen(host, port) as listening:
-            settings = project.run_dir / RUN
-            runs.save(run, settings)
-            supervisor = Supervisor(
-                specs_of(run, settings, broker, gateways=gateways, fd=listening.fileno()),
-                endpoint=run.endpoint,
-                url=url_of(listening),
-                run_dir=project.run_dir,
-                boards=run.counters,
-                logs=project.logs_dir,
-            )
-            asyncio.run(_serve(run, supervisor, listening))
+            asyncio.run(_serve(project, wanted, broker, listening, gateways=gateways, file_wins=from_file))
 
 
-def _candidate(project: Project, model: ModelSettings) -> Candidate:
-    """The version that the project pins, else the newest. Raises UnknownVersion."""
-    version = FolderRegistry(project.registry_dir).find(model.name, model.version)
-    described = manifest.read(version.path)
-    contender = Contender(model=model.name, version=version.short, number=version.number, role=model.role)
-    return Candidate(contender=contender, inputs=described.inputs, outputs=described.outputs)
+def _wanted(project: Project) -> Policy:
+    """The project file's policy, with the newest versions where it pins none, if all of it fits."""
+    registry = FolderRegistry(project.registry_dir)
+    candidates = [
+        candidate(registry, model.name, model.version, model.role, model.share)
+        for model in project.models.values()
+    ]
+    policy = policy_of(project, [each.contender for each in candidates])
+    check_fit(policy, contract_of(project, candidates), candidates)
+    return replace(
+        policy, author=author(), changed=time.time_ns() // 1000, reason=f"{projects.FILE}, at `up`"
+    )
 
 
 # --- in the foreground ----------------------------------------------------------------------
 
 
-async def _serve(run: Run, supervisor: Supervisor, listening: socket.socket) -> None:
+async def _serve(
+    project: Project,
+    wanted: Policy,
+    broker: Broker,
+    listening: socket.socket,
+    *,
+    gateways: int,
+    file_wins: bool,
+) -> None:
     began = time.monotonic()
     stop = asyncio.Event()
-    click.echo(f"{run.endpoint}: {_lineup(run)}")
+    supervisor = Supervisor(
+        [broker.spec()],
+        endpoint=project.name,
+        url=url_of(listening),
+        run_dir=project.run_dir,
+        boards=project.counters_dir,
+        logs=project.logs_dir,
+        whole=False,
+    )
     async with supervisor:
-        before = merged(run.counters)
+        before = merged(project.counters_dir)
         _on_signals(stop, supervisor)
-        if await _come_up(supervisor, stop):
-            click.echo(_ready_words(run, url_of(listening), time.monotonic() - began))
-        await stop.wait()
+        if not await _wait(supervisor, stop, lambda: supervisor.started):
+            return
+        async with (
+            policies(broker.url, project.name) as store,
+            connect(broker.url, project.name) as stream,
+        ):
+            run = await _run(project, wanted, broker, store, file_wins=file_wins)
+            settings = project.run_dir / RUN
+            runs.save(run, settings)
+            click.echo(f"{run.endpoint}: {lineup(run.policy)}")
+            supervisor.add(specs_of(run, settings, gateways=gateways, fd=listening.fileno()))
+            async with (
+                Staffing(run, settings, supervisor) as staffing,
+                Guarding(run.policy, run.counters, store) as guarding,
+                Trainer(Jobs(project.run_dir), project.folder) as trainer,
+            ):
+                supervisor.whole = True
+                await store.follow(partial(_follow, run, settings, [staffing.follow, guarding.follow]))
+                await stream.subscribe(STAND_BY, partial(_stand_by, staffing))
+                await stream.subscribe(TRAIN, trainer.ask)
+                if await _wait(supervisor, stop, lambda: supervisor.ready):
+                    click.echo(_ready_words(run, url_of(listening), time.monotonic() - began))
+                await stop.wait()
         listening.close()  # once the gateways are gone, clients are refused instead of waiting in its queue
         click.echo("Stopping: answering what is in flight, then keeping it …")
-    click.echo(_totals(before, merged(run.counters)))
+    click.echo(_totals(before, merged(project.counters_dir)))
+
+
+async def _run(
+    project: Project, wanted: Policy, broker: Broker, store: PolicyStore, *, file_wins: bool
+) -> Run:
+    """Choose the policy to start with, and keep it if it is new."""
+    told = _told(project)
+    stored = await store.read()
+    start = starting(newer(stored, told.policy if told else None), wanted, file_wins=file_wins)
+    for line in start.changes:
+        click.echo(f"{projects.FILE}  {line}")
+    if start.drift:
+        click.echo(_drift_words(project.name, start))
+    candidates = candidates_of(FolderRegistry(project.registry_dir), start.policy)
+    kept = Contract(inputs=told.inputs, outputs=told.outputs) if told and not start.new else None
+    contract = contract_of(project, candidates, kept)
+    check_fit(start.policy, contract, candidates)
+    if stored is None or start.policy.revision > stored.revision:
+        await store.write(start.policy)
+    return run_of(project, start.policy, contract, broker)
+
+
+def _told(project: Project) -> Run | None:
+    """What the processes of the last run were told; None where there was none of this endpoint."""
+    with suppress(OSError, msgspec.MsgspecError):
+        told = runs.load(project.run_dir / RUN)
+        return told if told.endpoint == project.name else None
+    return None
+
+
+def _drift_words(endpoint: str, start: Start) -> str:
+    lines = "".join(f"\n    {line}" for line in start.drift)
+    return (
+        f"revision {start.policy.revision} is live, made by {start.policy.author} ({start.policy.reason}). "
+        f"{projects.FILE} would change:{lines}\n"
+        f"  `podium apply {endpoint}` does that; `podium up --from-file` starts with it"
+    )
+
+
+def _follow(run: Run, settings: Path, followers: Sequence[Callable[[Policy], None]], policy: Policy) -> None:
+    """Told of a revision: everybody here follows it, and processes that start from now on are told it."""
+    for follow in followers:
+        follow(policy)
+    try:
+        runs.save(replace(run, policy=policy), settings)
+    except OSError as error:  # a full disk: gateways follow the store itself
+        logging.error("%s cannot be written: %s", settings, error)
+
+
+def _stand_by(staffing: Staffing, payload: bytes) -> None:
+    with suppress(msgspec.MsgspecError):
+        staffing.stand_by(msgspec.msgpack.decode(payload, type=Contender))
 
 
 def _on_signals(stop: asyncio.Event, supervisor: Supervisor) -> None:
@@ -125,10 +227,10 @@ def _on_signals(stop: asyncio.Event, supervisor: Supervisor) -> None:
         loop.add_signal_handler(signum, asked)
 
 
-async def _come_up(supervisor: Supervisor, stop: asyncio.Event) -> bool:
-    """Wait until the node is ready, telling once of each process that keeps crashing."""
+async def _wait(supervisor: Supervisor, stop: asyncio.Event, holds: Callable[[], bool]) -> bool:
+    """Wait until it holds, telling once of each process that keeps crashing; False when told to stop."""
     told: set[str] = set()
-    while not supervisor.ready:
+    while not holds():
         for keeper in supervisor.keepers:
             if keeper.state is ProcessState.CRASH_LOOPING and keeper.spec.name not in told:
                 told.add(keeper.spec.name)
@@ -138,13 +240,6 @@ async def _come_up(supervisor: Supervisor, stop: asyncio.Event) -> bool:
                 await stop.wait()
                 return False
     return True
-
-
-def _lineup(run: Run) -> str:
-    return ", ".join(
-        f"{contender.name} is {contender.role.value}" if contender.version else "with a decoy"
-        for contender in run.policy.contenders
-    )
 
 
 def _ready_words(run: Run, url: str, seconds: float) -> str:

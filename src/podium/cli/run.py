@@ -19,10 +19,10 @@ import uvloop
 from podium import run as runs
 from podium.counters import Board
 from podium.node.orphans import die_with_parent
-from podium.records import DECOY
+from podium.records import DECOY, Contender, Role
 from podium.run import Run
 from podium.streams.base import Stream
-from podium.streams.connect import connect
+from podium.streams.connect import connect, policies
 
 BEAT_SECONDS = 0.5
 
@@ -43,17 +43,19 @@ def gateway(number: int, fd: int, settings: Path) -> None:
     from podium.gateway.server import serve  # each process imports only what it runs
 
     async def job(run: Run, stream: Stream, board: Board, stop: asyncio.Event) -> None:
-        await serve(run, stream, board, fd=fd, stop=stop)
+        async with policies(run.stream, run.endpoint) as store:
+            await serve(run, stream, store, board, fd=fd, stop=stop)
 
     _process(f"gateway {number}", settings, job)
 
 
 @run.command()
-@click.option("--model", required=True)
+@click.option("--contender", required=True)
 @click.option("--number", default=1)
 @click.argument("settings", type=Path)
-def worker(model: str, number: int, settings: Path) -> None:
-    """One contender's process."""
+def worker(contender: str, number: int, settings: Path) -> None:
+    """One process of a contender: MODEL@VERSION, or the decoy."""
+    model, _, version = contender.partition("@")
     if model == DECOY:
         _process("worker decoy", settings, _decoy)
         return
@@ -64,10 +66,11 @@ def worker(model: str, number: int, settings: Path) -> None:
         from podium.registry.folder import FolderRegistry
         from podium.workers.worker import Worker
 
-        contender = next(c for c in run.policy.scoring if c.model == model)
         settings = run.workers.get(model, runs.WorkerSettings())
-        version = FolderRegistry(Path(run.registry)).find(model, contender.version)
-        scorer = load(version.path, trust=Trust.load(), threads=settings.threads)
+        found = FolderRegistry(Path(run.registry)).find(model, version)
+        scorer = load(found.path, trust=Trust.load(), threads=settings.threads)
+        # Frames say what it is now; who only stands by to join scores none.
+        contender = Contender(model=model, version=found.short, number=found.number, role=Role.CHALLENGER)
         async with Worker(contender, scorer, stream, board, batch_rows=settings.batch_rows):
             await stop.wait()
 

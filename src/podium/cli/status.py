@@ -15,11 +15,13 @@ from rich.text import Text
 
 from podium import project as projects
 from podium import run as runs
+from podium.cli.policy import wanted
 from podium.counters import Counts, distribution, merged, total
-from podium.errors import NotFound, NotRunning
+from podium.errors import NotFound, NotRunning, PodiumError
 from podium.node.process import log_name
 from podium.node.state import RUN, NodeState, ProcessReport, ProcessState, running
-from podium.records import Contender, Role
+from podium.records import Contender, Policy, Role
+from podium.rendezvous.changes import differences
 from podium.run import Run
 from podium.schema import did_you_mean
 
@@ -51,7 +53,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint, all-time counts of requests, its contenders and processes.
 
     `unkept` counts messages that the stream could not keep, `overdue` those that it does not confirm
-    now; `archive_failing` says that the archiver cannot write its tables now.
+    now; `archive_failing` says that the archiver cannot write its tables now. `drift` is what
+    `podium apply` would change to make the live policy what the project file says.
     """
 
     endpoint: str
@@ -66,6 +69,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     unkept: int
     overdue: int
     archive_failing: bool
+    drift: tuple[str, ...] = ()
     contenders: tuple[ContenderStatus, ...]
     processes: tuple[ProcessReport, ...]
 
@@ -102,7 +106,14 @@ def read(folder: Path, endpoint: str | None = None) -> Status:
     if endpoint is not None and endpoint != run.endpoint:
         near = did_you_mean(endpoint, [run.endpoint])
         raise NotFound(f"no endpoint {endpoint!r} runs here{near}; there is {run.endpoint}")
-    return of(run, state, merged(run.counters))
+    return msgspec.structs.replace(of(run, state, merged(run.counters)), drift=_drift(folder, run.policy))
+
+
+def _drift(folder: Path, live: Policy) -> tuple[str, ...]:
+    try:
+        return tuple(differences(live, wanted(projects.load(folder), live)))
+    except PodiumError as error:
+        return (f"it cannot be applied: {error}",)
 
 
 # --- from counts and states -----------------------------------------------------------------
@@ -139,7 +150,8 @@ def _contender(contender: Contender, state: NodeState, counts: Counts) -> Conten
         version=contender.version or None,
         number=contender.number or None,
         role=contender.role,
-        state=_state_of([p.state for p in workers_of(contender.model, state.processes)]),
+        share=contender.share,
+        state=_state_of([p.state for p in state.processes if p.contender == contender.name]),
         scored=total(counts, "scored", **labels),
         late=total(counts, "late", **labels),
         errors=total(counts, "errors", **labels),
@@ -148,10 +160,6 @@ def _contender(contender: Contender, state: NodeState, counts: Counts) -> Conten
         p99_ms=_rounded(latency.quantile(0.99)),
         disagreement=round(1 - agreed / compared, 6) if compared else None,
     )
-
-
-def workers_of(model: str, processes: Sequence[ProcessReport]) -> list[ProcessReport]:
-    return [process for process in processes if process.name.startswith(f"worker {model} ")]
 
 
 def _state_of(states: Sequence[ProcessState]) -> str:
@@ -176,7 +184,7 @@ def plain(found: Status) -> Iterator[str]:
     yield from ("", *_aligned(rows))
     rows = [PROCESS_COLUMNS, *(_process_row(process) for process in found.processes)]
     yield from ("", *_aligned(rows))
-    if advice := list(trouble(found)):
+    if advice := [*trouble(found), *drift(found)]:
         yield from ("", *advice)
 
 
@@ -203,7 +211,7 @@ def _contender_row(contender: ContenderStatus) -> tuple[str, ...]:
     disagreement = "" if contender.disagreement is None else f"{contender.disagreement:.2%}"
     return (
         name,
-        contender.role.value,
+        contender.role.value + (f" {contender.share * 100:g}%" if contender.share else ""),
         contender.state,
         *(f"{n:,}" for n in (contender.scored, contender.answered, contender.late, contender.errors)),
         *("" if ms is None else f"{ms:.2f}" for ms in (contender.p50_ms, contender.p99_ms)),
@@ -245,6 +253,13 @@ def trouble(found: Status) -> Iterator[str]:
             yield words
 
 
+def drift(found: Status) -> Iterator[str]:
+    """How the live policy and the project file differ, if they do."""
+    if found.drift:
+        yield f"{projects.FILE} differs from the live policy (`podium plan`, `podium apply`):"
+        yield from (f"  {line}" for line in found.drift)
+
+
 def _about(process: ProcessReport) -> str | None:
     log = f".podium/logs/{log_name(process.name)}"
     match process.state:
@@ -265,7 +280,9 @@ def _new_version(process: str) -> str:
     kind, _, rest = process.partition(" ")
     model = rest.rpartition(" ")[0]
     return (
-        f"; `podium train {model}` makes a new version, which `podium up` takes" if kind == "worker" else ""
+        f"; `podium train {model}` makes a new version, which `podium join` lets in"
+        if kind == "worker"
+        else ""
     )
 
 
@@ -303,6 +320,7 @@ def _table(found: Status, before: Status | None) -> RenderableType:
         Text(),
         processes,
         *(Text(line, style="bold red") for line in trouble(found)),
+        *(Text(line, style="yellow") for line in drift(found)),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from podium.errors import BadInput
+from podium.gateway.lineup import Lineup
 from podium.gateway.requests import Group, Request
 from podium.protocol.frames import ScoresFrame, Tensor, array, row_slices
 from podium.records import Contender
@@ -64,7 +65,7 @@ class Scores:
 
 
 class Flight:
-    """One input frame's requests, who has still to score them, and what was scored.
+    """One input frame's requests, the line-up that they went to, and what was scored.
 
     `began` and `expires` are on the monotonic clock, in seconds; `undecided` counts requests.
     """
@@ -74,6 +75,7 @@ class Flight:
         "began",
         "expires",
         "groups",
+        "line",
         "requests",
         "rows",
         "scores",
@@ -88,7 +90,7 @@ class Flight:
         requests: Sequence[Request],
         rows: list[int] | None,
         groups: list[Group],
-        awaited: Sequence[Contender],
+        line: Lineup,
         *,
         began: float,
         expires: float,
@@ -96,7 +98,8 @@ class Flight:
         self.seq = seq
         self.requests = requests
         self.groups = groups
-        self.awaited = set(awaited)
+        self.line = line
+        self.awaited = set(line.scoring)
         self.began = began
         self.expires = expires
         self.rows = rows
@@ -166,21 +169,3 @@ def _output(frame: ScoresFrame, field: Field, rows: int) -> np.ndarray:
     if values.dtype.kind not in _KINDS[field.type] or not same_shape(field.shape, values.shape[1:]):
         raise BadInput(f"the scores' {field.name!r} is {packed.dtype}{list(values.shape)}, expected {field}")
     return values
-
-
-def agreement(champion: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray], tolerance: float) -> int:
-    """The number of rows on which two contenders' outputs agree.
-
-    Numbers agree within `tolerance` of the champion's, everything else when it is equal.
-    """
-    same: Any = True
-    for name, values in champion.items():
-        if name in other:
-            same = same & _agreeing_rows(values, other[name], tolerance)
-    return int(np.count_nonzero(same)) if isinstance(same, np.ndarray) else 0
-
-
-def _agreeing_rows(a: np.ndarray, b: np.ndarray, tolerance: float) -> np.ndarray:
-    close: Any = np.abs(a - b) <= tolerance * np.abs(a) if a.dtype.kind == b.dtype.kind == "f" else a == b
-    rows: np.ndarray = close if close.ndim == 1 else close.reshape(len(close), -1).all(axis=1)
-    return rows

@@ -31,6 +31,7 @@ from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
 from podium.gateway.problems import internal_error, problem
 from podium.gateway.rsgi import HeaderList, Protocol, ProtocolClosed, Reply, Scope
+from podium.gateway.training import Training
 from podium.protocol import docs_page, oip, openapi
 from podium.records import Answer
 from podium.run import Run
@@ -60,11 +61,14 @@ class ScoreReply(msgspec.Struct):
 class HttpGateway:
     """The HTTP routes of one endpoint, as an RSGI application."""
 
-    def __init__(self, run: Run, predictor: Predictor, probes: Probes, bodies: Bodies) -> None:
+    def __init__(
+        self, run: Run, predictor: Predictor, probes: Probes, bodies: Bodies, training: Training
+    ) -> None:
         self._run = run
         self._predictor = predictor
         self._probes = probes
         self._bodies = bodies
+        self._training = training
         self._validator = Validator(run.inputs)
         self._contract = oip.Contract(run.endpoint, run.inputs, run.outputs)
         self._score_path = f"/score/{run.endpoint}"
@@ -76,6 +80,7 @@ class HttpGateway:
         return [
             (re.escape(self._score_path), {"POST": self._score_post, "GET": self._score_get}),
             (f"{model}/infer|{version}/infer", {"POST": self._infer}),
+            (f"{re.escape(f'/train/{self._run.endpoint}')}/([^/]+)", {"POST": self._train, "GET": self._job}),
             ("/ready", {"GET": self._ready}),
             ("/live", {"GET": self._live}),
             (f"{model}/ready|{version}/ready", {"GET": self._model_ready}),
@@ -177,6 +182,15 @@ class HttpGateway:
         body = await self._bodies.read(scope, protocol)
         return oip.decompress(body, encoding, self._run.limits.body_bytes) if encoding else body
 
+    # --- training ---------------------------------------------------------------------------
+
+    async def _train(self, scope: Scope, protocol: Protocol, began: float, model: str) -> Reply:
+        job = await self._training.ask(model, scope.headers.get("authorization"))
+        return Reply(202, [JSON, ("location", f"/train/{self._run.endpoint}/{job.job}")], _encode(job))
+
+    async def _job(self, scope: Scope, protocol: Protocol, began: float, id: str) -> Reply:
+        return Reply(200, [JSON], _encode(self._training.look(id, scope.headers.get("authorization"))))
+
     # --- everything else --------------------------------------------------------------------
 
     async def _live(self, *_: object) -> Reply:
@@ -195,7 +209,7 @@ class HttpGateway:
 
     async def _model_ready(self, scope: Scope, protocol: Protocol, began: float, version: str) -> Reply:
         if version:
-            self._predictor.contender(version)
+            self._predictor.policy.named(version)
         self._check_ready()
         return Reply(200, [JSON], self._contract.model_ready())
 
@@ -203,12 +217,13 @@ class HttpGateway:
         """Raises NotReady until every contender has answered a probe."""
         if reason := self._predictor.why_not_ready():
             raise NotReady(reason)
-        if silent := self._probes.silent:
-            raise NotReady(f"no answer yet from {', '.join(contender.name for contender in silent)}")
+        here = {contender.name for contender in self._predictor.policy.scoring}
+        if silent := [c.name for c in self._probes.silent if c.name in here]:
+            raise NotReady(f"no answer yet from {', '.join(silent)}")
 
     async def _metadata(self, scope: Scope, protocol: Protocol, began: float, version: str) -> Reply:
         if version:
-            self._predictor.contender(version)
+            self._predictor.policy.named(version)
         names = [contender.name for contender in self._predictor.policy.scoring]
         return Reply(200, [JSON], self._contract.model_metadata(names))
 
@@ -220,12 +235,14 @@ class HttpGateway:
         return Reply(200, [JSON], self._contract.repository_index(names))
 
     async def _metrics(self, *_: object) -> Reply:
-        text = metrics_text(self._run.counters, self._run.policy)
+        text = metrics_text(self._run.counters, self._predictor.policy)
         return Reply(200, [("content-type", CONTENT_TYPE)], text)
 
     async def _openapi(self, *_: object) -> Reply:
-        run = self._run
-        return Reply(200, [JSON], openapi.document(run.policy, run.inputs, run.outputs, run.limits))
+        run, policy = self._run, self._predictor.policy
+        training = bool(run.admin_key)
+        document = openapi.document(policy, run.inputs, run.outputs, run.limits, training=training)
+        return Reply(200, [JSON], document)
 
     async def _docs(self, scope: Scope, protocol: Protocol, began: float, asset: str) -> Reply:
         page = docs_page.asset(asset) if asset else docs_page.page(self._run.endpoint)
@@ -236,7 +253,7 @@ class HttpGateway:
 
     def _not_found(self, path: str) -> NotFound:
         name = self._run.endpoint
-        if path.startswith(("/score/", "/v2/models/")):
+        if path.startswith(("/score/", "/v2/models/", "/train/")):
             return NotFound(f"no such endpoint or route: {path}; the endpoint here is {name!r}")
         return NotFound(f"no route {path}; POST {self._score_path} scores, /docs shows the rest")
 

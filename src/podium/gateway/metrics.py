@@ -37,6 +37,7 @@ SHOWN: dict[str, Shown] = {
     "defaulted": Shown("podium_requests_defaulted", "Requests that got the default answer."),
     "refused": Shown("podium_requests_refused", "Requests that were not let in, by reason."),
     "answer_ms": Shown("podium_answer_seconds", "From a request's arrival to its answer."),
+    "revision": Shown("podium_revision", "The policy's revision that a gateway uses."),
     "in_flight": Shown("podium_requests_in_flight", "Requests that wait for their answer now."),
     "answered_by": Shown("podium_contender_answers", "Answers that were this contender's."),
     "scored": Shown("podium_contender_scores", "Requests that this contender has scored."),

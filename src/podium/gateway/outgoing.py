@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from podium.gateway.lineup import Lineup
 from podium.gateway.requests import Request
 from podium.protocol.frames import InputFrame, Tensor, tensor
-from podium.records import Policy
 from podium.schema import Field, Kind, Schema
 
 FRAME_ROWS = 4096
@@ -50,8 +50,9 @@ class FrameBuilder:
             by_shape.setdefault(shape, []).append(request)
         return by_shape.values()
 
-    def frame(self, load: Sequence[Request], *, seq: int, policy: Policy) -> InputFrame:
+    def frame(self, load: Sequence[Request], *, seq: int, line: Lineup) -> InputFrame:
         """The frame of one load, stamped with this moment's clock."""
+        policy = line.policy
         now, sent = time.monotonic(), time.time_ns() // 1000
         arrived = [sent - int((now - request.began) * 1e6) for request in load]
         whole = int(policy.deadline_ms * 1000)
@@ -75,6 +76,7 @@ class FrameBuilder:
             keys=_unless_none([request.key for request in load]),
             callers=_unless_none([request.caller for request in load]),
             traces=_unless_none([request.trace for request in load]),
+            contenders=line.roles,
             columns={
                 field.name: _column(field, values) for field, values in zip(self._fields, parts, strict=True)
             },

@@ -19,18 +19,19 @@ import msgspec
 import numpy as np
 
 from podium.counters import Board
-from podium.errors import BadInput, NobodyInTime, NotFound, PodiumError, Stopping, StreamAway, TooManyRequests
+from podium.errors import BadInput, NobodyInTime, PodiumError, Stopping, StreamAway, TooManyRequests
 from podium.gateway.alarms import Alarms
-from podium.gateway.flights import Flight, Flights, Scores, agreement
+from podium.gateway.flights import Flight, Flights, Scores
+from podium.gateway.lineup import Lineup
 from podium.gateway.outgoing import FrameBuilder, row_counts
 from podium.gateway.requests import Group, IdSource, Request, groups_of
 from podium.gateway.tally import Tally
 from podium.protocol.frames import AnswersFrame, InputFrame, Reader, ScoresFrame, Tensor, encode, tensor
-from podium.records import DEFAULT_RULE, Answer, Contender
-from podium.rendezvous.schedule import Accept, Decision, Default, Schedule, Wait
+from podium.records import DEFAULT_RULE, Answer, Contender, Policy
+from podium.rendezvous.schedule import Accept, Decision, Default, Wait
 from podium.run import Run
-from podium.schema import did_you_mean
 from podium.streams.base import Stream
+from podium.trials.agreement import agreed
 from podium.validation import Rows
 
 log = logging.getLogger(__name__)
@@ -46,15 +47,11 @@ class Predictor:
     """
 
     def __init__(self, run: Run, stream: Stream, board: Board) -> None:
-        self.policy = run.policy
         self.stopping = False
         self._run = run
+        self._line = Lineup(run.policy)
         self._stream = stream
-        self.tally = Tally(board, run.policy)
-        self._schedule = Schedule(run.policy)
-        self._scoring = run.policy.scoring
-        self._contenders = {(c.model, c.version): c for c in self._scoring}
-        self._champion = run.policy.champion
+        self.tally = Tally(board)
         self._source = f"gateway-{secrets.token_hex(8)}"
         self._address = f"scores.{self._source}"
         self._builder = FrameBuilder(
@@ -72,6 +69,20 @@ class Predictor:
         self._seq = 0
         self._in_flight = 0
         self._idle = asyncio.Event()
+
+    # --- the policy -------------------------------------------------------------------------
+
+    @property
+    def policy(self) -> Policy:
+        return self._line.policy
+
+    def follow(self, policy: Policy) -> None:
+        """Use this revision, if it is newer, for all frames that leave from now on."""
+        if policy.revision <= self.policy.revision:
+            return
+        self._line = Lineup(policy)
+        self.tally.follow(policy)
+        log.info("revision %d: %s", policy.revision, policy.reason)
 
     # --- in ---------------------------------------------------------------------------------
 
@@ -93,7 +104,7 @@ class Predictor:
         endpoint's. Raises NobodyInTime where nobody answers and the endpoint has no default,
         TooManyRequests, Stopping, StreamAway, TooLarge, NotFound for a forced contender that is not.
         """
-        forced = self.contender(force) if force else None
+        forced = self.policy.named(force) if force else None
         self._let_in()
         future: asyncio.Future[Answer] = self._loop.create_future()
         request = Request(
@@ -117,17 +128,6 @@ class Predictor:
             self._in_flight -= 1
             if not self._in_flight:
                 self._idle.set()
-
-    def contender(self, word: str) -> Contender:
-        """The scoring contender that `MODEL` or `MODEL@VERSION` names. Raises NotFound."""
-        for contender in self._contenders.values():
-            if contender.is_named(word):
-                return contender
-        known = [contender.name for contender in self._contenders.values()]
-        raise NotFound(
-            f"no contender {word!r} on {self.policy.endpoint!r}{did_you_mean(word, known)}; "
-            f"there are {', '.join(known)}"
-        )
 
     def why_not_ready(self) -> str | None:
         """What stands in the way of answering; None if nothing does."""
@@ -175,7 +175,7 @@ class Predictor:
         timer.cancel()
 
     def _send_frame(self, load: Sequence[Request]) -> None:
-        frame = self._builder.frame(load, seq=self._next_seq(), policy=self.policy)
+        frame = self._builder.frame(load, seq=self._next_seq(), line=self._line)
         flight = self._take_off(load, frame)  # first: scores may be back before `publish` is
         try:
             self._stream.publish("input", encode(frame))
@@ -187,8 +187,8 @@ class Predictor:
     def _take_off(self, load: Sequence[Request], frame: InputFrame) -> Flight:
         now = time.monotonic()
         expires = now + (frame.expires - frame.sent) / 1e6
-        groups = groups_of(load, self._schedule)
-        flight = Flight(frame.seq, load, frame.rows, groups, self._scoring, began=now, expires=expires)
+        groups = groups_of(load, self._line)
+        flight = Flight(frame.seq, load, frame.rows, groups, self._line, began=now, expires=expires)
         self._flights.add(flight)
         self._undecided += 1
         for group in groups:
@@ -217,8 +217,10 @@ class Predictor:
             log.error("scores: %s", error)
             return
         flight = self._flights.get(frame.frame)
-        contender = self._contenders.get((frame.model, frame.version))
-        if flight is None or contender not in flight.awaited or frame.origin != self._source:
+        if flight is None or frame.origin != self._source:
+            return
+        contender = flight.line.contender(frame.model, frame.version)
+        if contender is None or contender not in flight.awaited:
             return
         scores = self._checked(frame, flight, contender)
         now = time.monotonic()
@@ -247,14 +249,15 @@ class Predictor:
 
     def _compare(self, flight: Flight, newcomer: Contender) -> None:
         """Count how often each contender agrees with the champion, as their scores come in."""
-        champion = flight.scores.get(self._champion)
+        reference = flight.line.champion
+        champion = flight.scores.get(reference)
         if champion is None or not champion.whole:
             return
-        others = flight.scores if newcomer is self._champion else {newcomer: flight.scores[newcomer]}
+        others = flight.scores if newcomer is reference else {newcomer: flight.scores[newcomer]}
         for contender, scores in others.items():
-            if contender is not self._champion and scores.whole:
-                agreed = agreement(champion.arrays, scores.arrays, self._run.agreement)
-                self.tally.compared(contender, flight.count, agreed)
+            if contender is not reference and scores.whole:
+                same = agreed(champion.arrays, scores.arrays, self._run.agreement)
+                self.tally.compared(contender, flight.count, same)
 
     # --- decided ----------------------------------------------------------------------------
 
@@ -268,18 +271,18 @@ class Predictor:
                 self._keep(flight, group, answers, _chosen_columns(scores, flight, group))
                 self.tally.answered(contender, [answer.ms for answer in answers])
             case Default():
-                default = self.policy.default or {}
+                default = flight.line.policy.default or {}
                 lists = {name: [value] * flight.count for name, value in default.items()}
                 answers = _answers(flight, group, lists, None, DEFAULT_RULE)
-                self._keep(flight, group, answers, self._default_columns(group))
+                self._keep(flight, group, answers, self._default_columns(default, group))
                 self.tally.defaulted([answer.ms for answer in answers])
             case Wait(until):
                 self._alarms.set(group.began + until / 1000, flight, group)
 
-    def _default_columns(self, group: Group) -> dict[str, Tensor]:
+    def _default_columns(self, default: Mapping[str, Any], group: Group) -> dict[str, Tensor]:
         rows = sum(request.rows.count for request in group.requests)
         columns = {}
-        for name, value in (self.policy.default or {}).items():
+        for name, value in default.items():
             one = np.asarray(value, self._outputs[name])
             columns[name] = tensor(np.broadcast_to(one, (rows, *one.shape)))
         return columns
@@ -292,9 +295,10 @@ class Predictor:
         if not flight.undecided:
             self._undecided -= 1
             self._landed.set()
+        policy = flight.line.policy
         frame = AnswersFrame(
-            endpoint=self.policy.endpoint,
-            revision=self.policy.revision,
+            endpoint=policy.endpoint,
+            revision=policy.revision,
             source=self._source,
             seq=self._next_seq(),
             model=answers[0].model,
@@ -312,12 +316,12 @@ class Predictor:
             for request in group.requests:
                 request.fail(error)
             return
-        self._stream.flush(partial(self._return, group, answers))
+        self._stream.flush(partial(self._return, group, answers, policy))
 
-    def _return(self, group: Group, answers: Sequence[Answer]) -> None:
-        if answers[0].rule == DEFAULT_RULE and self.policy.default is None:
+    def _return(self, group: Group, answers: Sequence[Answer], policy: Policy) -> None:
+        if answers[0].rule == DEFAULT_RULE and policy.default is None:
             waited = f"no contender answered within {group.mailbox.deadline:g} ms"
-            error = NobodyInTime(f"{waited}, and {self.policy.endpoint!r} has no default answer")
+            error = NobodyInTime(f"{waited}, and {policy.endpoint!r} has no default answer")
             for request in group.requests:
                 request.fail(error)
             return
@@ -348,8 +352,8 @@ class Predictor:
     def _record_error(self, flight: Flight, contender: Contender, error: str) -> ScoresFrame:
         """Keep an error in the name of a contender that has not said so itself."""
         frame = ScoresFrame(
-            endpoint=self.policy.endpoint,
-            revision=self.policy.revision,
+            endpoint=flight.line.policy.endpoint,
+            revision=flight.line.policy.revision,
             source=self._source,
             seq=self._next_seq(),
             origin=self._source,
@@ -373,6 +377,7 @@ class Predictor:
 
     async def __aenter__(self) -> Predictor:
         self._loop = asyncio.get_running_loop()
+        self.tally.follow(self.policy)
         await self._stream.subscribe(self._address, self._on_scores)
         jobs = {"sender": self._send_frames(), "alarms": self._watch_alarms(), "sweeper": self._sweep()}
         self.tasks = [asyncio.create_task(job, name=f"gateway {name}") for name, job in jobs.items()]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
 
-from podium.counters import Board
 from podium.errors import BadInput, StreamAway
 from podium.protocol.frames import ProbeFrame, Reader, ScoresFrame, encode
 from podium.records import Contender, Policy
@@ -20,15 +20,25 @@ PROBE_SECONDS = 0.1
 
 
 class Probes:
-    """Probes each contender until it answers. `async with` starts."""
+    """Probes each of `contenders` until it answers. `async with` starts.
 
-    def __init__(self, policy: Policy, stream: Stream, board: Board) -> None:
+    `ready` is told 1 when all have answered, and 0 at the end.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        stream: Stream,
+        *,
+        contenders: Iterable[Contender],
+        ready: Callable[[int], None] = lambda value: None,
+    ) -> None:
         self._policy = policy
         self._stream = stream
         self._address = f"probed.{secrets.token_hex(8)}"
-        self._silent = {(contender.model, contender.version): contender for contender in policy.scoring}
+        self._silent = {(contender.model, contender.version): contender for contender in contenders}
         self._reader = Reader(ScoresFrame)
-        self._ready = board.gauge("ready")
+        self._ready = ready
 
     @property
     def silent(self) -> list[Contender]:
@@ -43,7 +53,7 @@ class Probes:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ready.set(0)
+        self._ready(0)
         self._probing.cancel()
         with suppress(StreamAway):
             await self._subscription.close()
@@ -54,7 +64,7 @@ class Probes:
                 with suppress(StreamAway):
                     self._stream.publish(f"probe.{contender.name}", encode(self._frame()))
             await asyncio.sleep(PROBE_SECONDS)
-        self._ready.set(1)
+        self._ready(1)
 
     def _frame(self) -> ProbeFrame:
         policy = self._policy

@@ -8,6 +8,7 @@ import msgspec
 
 from podium.errors import (
     BadInput,
+    Forbidden,
     InvalidInput,
     MethodNotAllowed,
     NobodyInTime,
@@ -20,6 +21,7 @@ from podium.errors import (
     StreamAway,
     TooLarge,
     TooManyRequests,
+    Unauthorized,
     UnknownEncoding,
 )
 from podium.gateway.rsgi import HeaderList, Reply
@@ -43,6 +45,8 @@ class Kind(NamedTuple):
 KINDS: dict[type[PodiumError], Kind] = {
     NotJSON: Kind(400, "not-json", "The body is not JSON"),
     BadInput: Kind(400, "bad-request", "The request cannot be read"),
+    Unauthorized: Kind(401, "unauthorized", "A key is needed"),
+    Forbidden: Kind(403, "forbidden", "Switched off here"),
     NotFound: Kind(404, "not-found", "No such name"),
     MethodNotAllowed: Kind(405, "method-not-allowed", "This route does not take that method"),
     SlowBody: Kind(408, "slow-body", "The body took too long"),
@@ -113,6 +117,8 @@ def _headers(error: PodiumError, kind: Kind) -> HeaderList:
         return [("allow", ", ".join(error.allowed))]
     if isinstance(error, UnknownEncoding):
         return [("accept-encoding", ENCODINGS)]
+    if kind.status == 401:
+        return [("www-authenticate", "Bearer")]
     if kind.status in (429, 503):
         return [("retry-after", str(RETRY_SECONDS))]
     return []

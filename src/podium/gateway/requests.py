@@ -7,9 +7,9 @@ import time
 from asyncio import Future
 from collections.abc import Iterable, Sequence
 
+from podium.gateway.lineup import Lineup
 from podium.records import Answer, Contender
 from podium.rendezvous.mailbox import Mailbox
-from podium.rendezvous.schedule import Schedule
 from podium.validation import Rows
 
 
@@ -43,6 +43,11 @@ class Request:
         self.key = key
         self.caller = caller
         self.trace = trace
+
+    @property
+    def share_key(self) -> str:
+        """What decides in whose share it is: the caller's key, else the id."""
+        return self.key or self.id
 
     def succeed(self, answer: Answer) -> None:
         if not self.answer.done():  # the caller may have gone
@@ -89,22 +94,33 @@ class Group:
         return Group(self.mailbox.copy(), [r for r, _ in kept], [p for _, p in kept], self.began)
 
 
-def groups_of(requests: Sequence[Request], schedule: Schedule) -> list[Group]:
-    """The groups of one frame: usually one; whoever asks for something of its own is alone."""
+def groups_of(requests: Sequence[Request], line: Lineup) -> list[Group]:
+    """The groups of one frame: usually one; whoever asks for something of its own is alone.
+
+    Requests in a contender's share are a group apart from the others.
+    """
     own = [i for i, request in enumerate(requests) if request.forced or request.deadline is not None]
-    if not own:
-        return [_group(requests, range(len(requests)), schedule)]
-    alone = set(own)
-    others = [i for i in range(len(requests)) if i not in alone]
-    groups = [_group([requests[i]], [i], schedule) for i in own]
-    return groups + ([_group([requests[i] for i in others], others, schedule)] if others else [])
+    if not own and not line.shares:
+        return [_group(requests, range(len(requests)), line)]
+    places: dict[object, list[int]] = {i: [i] for i in own}
+    for i, request in enumerate(requests):
+        if i not in places:
+            places.setdefault(line.preferred(request.share_key), []).append(i)
+    return [_group([requests[i] for i in together], together, line) for together in places.values()]
 
 
-def _group(requests: Sequence[Request], places: Sequence[int], schedule: Schedule) -> Group:
+def _group(requests: Sequence[Request], places: Sequence[int], line: Lineup) -> Group:
+    first = requests[0]
     youngest = max(request.began for request in requests)
     spread = (youngest - min(request.began for request in requests)) * 1000
-    deadline = schedule.deadline if requests[0].deadline is None else requests[0].deadline
-    mailbox = Mailbox(schedule, deadline=max(0.0, deadline - spread), forced=requests[0].forced)
+    deadline = line.schedule.deadline if first.deadline is None else first.deadline
+    forced = first.forced and line.contender(first.forced.model, first.forced.version)
+    mailbox = Mailbox(
+        line.schedule,
+        deadline=max(0.0, deadline - spread),
+        forced=forced or first.forced,
+        preferred=None if first.forced else line.preferred(first.share_key),
+    )
     return Group(mailbox, requests, places, youngest)
 
 

@@ -14,8 +14,10 @@ from podium.gateway.http1 import Http1Server
 from podium.gateway.limits import Bodies
 from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
+from podium.gateway.training import Training
 from podium.run import Run
 from podium.streams.base import Stream
+from podium.streams.policies import PolicyStore
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +26,9 @@ CLOSE_SECONDS = 1.0
 BACKLOG = 1024
 
 
-async def serve(run: Run, stream: Stream, board: Board, *, fd: int, stop: asyncio.Event) -> None:
+async def serve(
+    run: Run, stream: Stream, policies: PolicyStore, board: Board, *, fd: int, stop: asyncio.Event
+) -> None:
     """Answer on the listening socket `fd` until `stop`, then answer what is in flight and return.
 
     The supervisor has opened that socket, and it outlives a gateway: connections that arrive while
@@ -33,9 +37,17 @@ async def serve(run: Run, stream: Stream, board: Board, *, fd: int, stop: asynci
     _allow_many_connections()
     async with AsyncExitStack() as stack:
         predictor = await stack.enter_async_context(Predictor(run, stream, board))
-        probes = await stack.enter_async_context(Probes(run.policy, stream, board))
+        await policies.follow(predictor.follow)
+        probes = await stack.enter_async_context(
+            Probes(
+                predictor.policy,
+                stream,
+                contenders=predictor.policy.scoring,
+                ready=board.gauge("ready").set,
+            )
+        )
         bodies = await stack.enter_async_context(Bodies(run.limits))
-        routes = HttpGateway(run, predictor, probes, bodies)
+        routes = HttpGateway(run, predictor, probes, bodies, Training(run, stream))
         listener = socket.socket(fileno=fd)
         server = await stack.enter_async_context(
             Http1Server(routes.__rsgi__, listener, head_seconds=run.limits.header_seconds, backlog=BACKLOG)

@@ -21,14 +21,21 @@ class _OfContender:
 class Tally:
     """Counts requests, answers and contenders on this process's board."""
 
-    def __init__(self, board: Board, policy: Policy) -> None:
+    def __init__(self, board: Board) -> None:
         self._board = board
+        self._revision = board.gauge("revision")
         self._received = board.counter("received")
         self._in_flight = board.gauge("in_flight")
         self._answered = board.counter("answered")
         self._defaulted = board.counter("defaulted")
         self._answer_ms = board.histogram("answer_ms")
-        self._of = {contender: _of_contender(board, contender) for contender in policy.scoring}
+        self._of: dict[tuple[str, str], _OfContender] = {}
+
+    def follow(self, policy: Policy) -> None:
+        """The gateway uses this revision from now on."""
+        for contender in policy.scoring:
+            self._contender(contender)
+        self._revision.set(policy.revision)
 
     def received(self, requests: int) -> None:
         self._received.add(requests)
@@ -41,7 +48,7 @@ class Tally:
 
     def answered(self, contender: Contender, latencies_ms: Sequence[float]) -> None:
         self._answered.add(len(latencies_ms))
-        self._of[contender].answered.add(len(latencies_ms))
+        self._contender(contender).answered.add(len(latencies_ms))
         self._answer_ms.add_all(latencies_ms)
 
     def defaulted(self, latencies_ms: Sequence[float]) -> None:
@@ -51,14 +58,20 @@ class Tally:
 
     def scored(self, contender: Contender, ms: float, requests: int) -> None:
         """A frame's scores came back: so long after it was sent, for so many requests."""
-        self._of[contender].score_ms.add(ms, requests)
+        self._contender(contender).score_ms.add(ms, requests)
 
     def missing(self, contender: Contender, requests: int) -> None:
-        self._of[contender].missing.add(requests)
+        self._contender(contender).missing.add(requests)
 
     def compared(self, contender: Contender, rows: int, agreed: int) -> None:
-        self._of[contender].compared.add(rows)
-        self._of[contender].agreed.add(agreed)
+        self._contender(contender).compared.add(rows)
+        self._contender(contender).agreed.add(agreed)
+
+    def _contender(self, contender: Contender) -> _OfContender:
+        version = (contender.model, contender.version)  # its role and share may change
+        if version not in self._of:
+            self._of[version] = _of_contender(self._board, contender)
+        return self._of[version]
 
 
 def _of_contender(board: Board, contender: Contender) -> _OfContender:

@@ -76,6 +76,7 @@ class Keeper:
             restarts=self._restarts,
             rss_mb=memory_mb(pid) if pid else None,
             reason=self._reason,
+            contender=self.spec.contender,
         )
 
     async def keep(self) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from podium.node.boards import BoardSign
 from podium.node.broker import Broker
-from podium.node.contenders import Candidate, checked
+from podium.node.contenders import Contract
 from podium.node.process import ProcessSpec, Stage
 from podium.project import Project
-from podium.records import Role
-from podium.run import Run, WorkerSettings
+from podium.records import Contender, Policy, Role
+from podium.run import Run, WorkerSettings, key_digest
+
+ADMIN_KEY = "PODIUM_ADMIN_KEY"
+"""The environment variable that switches on what only an owner may do over HTTP."""
 
 GATEWAY_TIMEOUT = 10.0
 ARCHIVER_TIMEOUT = 60.0
@@ -25,13 +30,12 @@ OFF_PATH_NICE = 10
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def run_of(project: Project, candidates: list[Candidate], broker: Broker) -> Run:
-    """What all processes are told. Raises ProjectError, SchemaMismatch for what does not fit."""
-    policy, inputs, outputs = checked(project, candidates)
+def run_of(project: Project, policy: Policy, contract: Contract, broker: Broker) -> Run:
+    """What all processes are told."""
     return Run(
         policy=policy,
-        inputs=inputs,
-        outputs=outputs,
+        inputs=contract.inputs,
+        outputs=contract.outputs,
         stream=broker.url,
         archive=project.archive.location,
         registry=str(project.registry_dir),
@@ -39,17 +43,13 @@ def run_of(project: Project, candidates: list[Candidate], broker: Broker) -> Run
         limits=project.endpoint.limits,
         workers={name: model.worker for name, model in project.models.items()},
         agreement=project.endpoint.agreement,
+        admin_key=key_digest(os.environ.get(ADMIN_KEY, "")),
     )
 
 
-def specs_of(run: Run, settings: Path, broker: Broker, *, gateways: int, fd: int) -> list[ProcessSpec]:
-    """The broker, the gateways on the socket `fd`, the workers of every contender, the archiver."""
-    return [
-        broker.spec(),
-        *_gateways(run, settings, gateways, fd),
-        *_workers(run, settings),
-        _archiver(run, settings),
-    ]
+def specs_of(run: Run, settings: Path, *, gateways: int, fd: int) -> list[ProcessSpec]:
+    """The gateways on the socket `fd`, and the archiver."""
+    return [*_gateways(run, settings, gateways, fd), _archiver(run, settings)]
 
 
 def _gateways(run: Run, settings: Path, count: int, fd: int) -> list[ProcessSpec]:
@@ -68,24 +68,31 @@ def _gateways(run: Run, settings: Path, count: int, fd: int) -> list[ProcessSpec
     ]
 
 
-def _workers(run: Run, settings: Path) -> list[ProcessSpec]:
-    specs = []
-    for contender in run.policy.contenders:
-        own = WorkerSettings() if contender.role is Role.DECOY else run.workers[contender.model]
-        specs += [
-            ProcessSpec(
-                name=f"worker {contender.model} {number}",
-                argv=_podium("worker", "--model", contender.model, "--number", str(number), str(settings)),
-                stage=Stage.WORKER,
-                sign=BoardSign(run.counters),
-                timeout=own.timeout,
-                grace=GRACE[Stage.WORKER],
-                env=_threads(own.threads),
-                nice=OFF_PATH_NICE if contender.role is Role.DECOY else 0,
-            )
-            for number in range(1, own.replicas + 1)
-        ]
-    return specs
+def workers_of(
+    contender: Contender, run: Run, settings: Path, *, numbers: Iterable[int], awaited: bool
+) -> list[ProcessSpec]:
+    """A contender's worker processes, one for each number; those of one model never share a number."""
+    own = worker_settings(contender, run)
+    return [
+        ProcessSpec(
+            name=f"worker {contender.model} {number}",
+            argv=_podium("worker", "--contender", contender.name, "--number", str(number), str(settings)),
+            stage=Stage.WORKER,
+            sign=BoardSign(run.counters),
+            timeout=own.timeout,
+            grace=GRACE[Stage.WORKER],
+            env=_threads(own.threads),
+            nice=OFF_PATH_NICE if contender.role is Role.DECOY else 0,
+            awaited=awaited,
+            contender=contender.name,
+        )
+        for number in numbers
+    ]
+
+
+def worker_settings(contender: Contender, run: Run) -> WorkerSettings:
+    """How its processes run; a model that the project file does not have (any more) runs as usual."""
+    return run.workers.get(contender.model, WorkerSettings())
 
 
 def _archiver(run: Run, settings: Path) -> ProcessSpec:

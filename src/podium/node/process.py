@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -48,7 +48,8 @@ class ProcessSpec:
 
     `timeout` (s) is how long it may show no sign of life once it is ready; `grace` (s) how long it
     may take to stop. `awaited` says that the node is not ready without it. `fds` are inherited.
-    `timer_slack` (s) is how much later than asked for its sleeps may end.
+    `timer_slack` (s) is how much later than asked for its sleeps may end. `contender` is whose worker
+    it is, as `MODEL@VERSION`.
     """
 
     name: str
@@ -62,6 +63,7 @@ class ProcessSpec:
     nice: int = 0
     timer_slack: float = 0.0
     awaited: bool = True
+    contender: str = ""
 
 
 def log_name(process: str) -> str:
@@ -70,20 +72,36 @@ def log_name(process: str) -> str:
 
 
 def start(spec: ProcessSpec, log: Path) -> subprocess.Popen[bytes]:
-    """Start it, in a session of its own: a Ctrl-C is for the supervisor, which stops it in its turn.
+    """Start it; it appends to its log. Raises OSError."""
+    return launch(spec.argv, log, env=spec.env, fds=spec.fds, nice=spec.nice, timer_slack=spec.timer_slack)
+
+
+def launch(
+    argv: Sequence[str],
+    log: Path,
+    *,
+    env: Mapping[str, str],
+    fds: Sequence[int] = (),
+    nice: int = 0,
+    timer_slack: float = 0.0,
+    folder: Path | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own: a Ctrl-C is for the supervisor, which stops it in its turn.
 
     It writes to its log itself, by appending, so that it never waits for the supervisor. Raises OSError.
     """
     with log.open("ab") as output:
         return subprocess.Popen(
-            spec.argv,
+            argv,
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **spec.env},
-            pass_fds=spec.fds,
+            env={**os.environ, **env},
+            pass_fds=fds,
             start_new_session=True,
-            preexec_fn=partial(_tie_to, os.getpid(), spec, _prctl()),  # noqa: PLW1509  # no threads here
+            # No threads run here.
+            preexec_fn=partial(_tie_to, os.getpid(), nice, timer_slack, _prctl()),  # noqa: PLW1509
         )
 
 
@@ -92,17 +110,17 @@ def _prctl() -> Callable[[int, int], object] | None:
     return ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
-def _tie_to(parent: int, spec: ProcessSpec, prctl: Callable[[int, int], object] | None) -> None:
+def _tie_to(parent: int, nice: int, timer_slack: float, prctl: Callable[[int, int], object] | None) -> None:
     """In the child, before it becomes the program: die with the supervisor, however that dies."""
     if prctl:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died between the fork and the line above
             os._exit(1)
         _schedule_in_batches()
-        if spec.timer_slack:
-            prctl(PR_SET_TIMERSLACK, int(spec.timer_slack * 1e9))
-    if spec.nice:
-        os.nice(spec.nice)
+        if timer_slack:
+            prctl(PR_SET_TIMERSLACK, int(timer_slack * 1e9))
+    if nice:
+        os.nice(nice)
 
 
 def _schedule_in_batches() -> None:

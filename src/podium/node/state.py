@@ -31,7 +31,7 @@ class ProcessState(StrEnum):
 
 
 class ProcessReport(msgspec.Struct, frozen=True, kw_only=True):
-    """One process; `reason` is why it last ended, or could not start."""
+    """One process; `reason` is why it last ended, or could not start, `contender` whose worker it is."""
 
     name: str
     pid: int | None
@@ -39,6 +39,7 @@ class ProcessReport(msgspec.Struct, frozen=True, kw_only=True):
     restarts: int
     rss_mb: int | None
     reason: str | None = None
+    contender: str = ""
 
 
 class NodeState(msgspec.Struct, frozen=True, kw_only=True):

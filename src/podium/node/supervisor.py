@@ -11,10 +11,11 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from podium.node.boards import fold
 from podium.node.keeper import Keeper, Pace
@@ -37,6 +38,7 @@ class Supervisor:
     """A node. `async with` starts its processes and, at the end, stops them in their order.
 
     The caller holds the project's lock. `boards` is the folder of counters, `run_dir` that of the state.
+    `whole` is False as long as the caller has processes to `add` without which the node is not ready.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class Supervisor:
         boards: Path,
         logs: Path,
         pace: Pace | None = None,
+        whole: bool = True,
     ) -> None:
+        self.whole = whole
         self._endpoint = endpoint
         self._url = url
         self._run_dir = run_dir
@@ -57,15 +61,14 @@ class Supervisor:
         self._logs = logs
         self._started = time.time()
         self._changed = asyncio.Event()
-        self.keepers = [
-            Keeper(spec, logs=logs, boards=boards, pace=pace or Pace(), changed=self._changed.set)
-            for spec in specs
-        ]
+        self._pace = pace or Pace()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.keepers = [self._keeper(spec) for spec in specs]
 
     async def __aenter__(self) -> Supervisor:
         self._logs.mkdir(parents=True, exist_ok=True)
         fold(self._boards)
-        self._tasks = [asyncio.create_task(self._start_all(), name="start")]
+        self._begin(self._start_all(), "start")
         self._reporting = asyncio.create_task(self._report(), name="report")
         return self
 
@@ -80,8 +83,8 @@ class Supervisor:
 
     @property
     def ready(self) -> bool:
-        """Whether every process that counts for it has come up and is there."""
-        return all(k.state is ProcessState.RUNNING for k in self.keepers if k.spec.awaited)
+        """Whether every process that counts for it is known, has come up and is there."""
+        return self.whole and all(k.state is ProcessState.RUNNING for k in self.keepers if k.spec.awaited)
 
     async def settled(self) -> list[Keeper]:
         """Wait until the node is ready, or a process cannot be brought up: returns those."""
@@ -95,16 +98,48 @@ class Supervisor:
 
     async def _start_all(self) -> None:
         """The broker first, since the others start by connecting to it; then all at once."""
-        async with asyncio.TaskGroup() as group:
-            for keeper in self._of(Stage.BROKER):
-                group.create_task(keeper.keep(), name=keeper.spec.name)
-            while any(k.state is not ProcessState.RUNNING for k in self._of(Stage.BROKER)):
-                await asyncio.sleep(READY_POLL)
-                if all(k.state is ProcessState.STOPPED for k in self._of(Stage.BROKER)):
-                    return
-            for keeper in self.keepers:
-                if keeper.spec.stage is not Stage.BROKER:
-                    group.create_task(keeper.keep(), name=keeper.spec.name)
+        brokers = self._of(Stage.BROKER)
+        for keeper in brokers:
+            self._begin(keeper.keep(), keeper.spec.name)
+        while any(keeper.state is not ProcessState.RUNNING for keeper in brokers):
+            await asyncio.sleep(READY_POLL)
+            if all(keeper.state is ProcessState.STOPPED for keeper in brokers):
+                return
+        for keeper in self.keepers:
+            if keeper not in brokers:
+                self._begin(keeper.keep(), keeper.spec.name)
+
+    @property
+    def started(self) -> bool:
+        """Whether the broker is there, and others can be started."""
+        return all(keeper.state is ProcessState.RUNNING for keeper in self._of(Stage.BROKER))
+
+    def add(self, specs: Iterable[ProcessSpec]) -> list[Keeper]:
+        """Start further processes; the broker is there (`started`)."""
+        added = [self._keeper(spec) for spec in specs]
+        self.keepers += added
+        for keeper in added:
+            self._begin(keeper.keep(), keeper.spec.name)
+        return added
+
+    async def remove(self, keepers: Sequence[Keeper]) -> None:
+        """Stop these processes for good: they finish what they have in hand, within their grace."""
+        for keeper in keepers:
+            keeper.stop()
+        await self._ended(keepers, max((keeper.spec.grace for keeper in keepers), default=0.0))
+        for keeper in keepers:
+            keeper.kill()
+        self.keepers = [keeper for keeper in self.keepers if keeper not in keepers]
+        self._changed.set()
+
+    def _keeper(self, spec: ProcessSpec) -> Keeper:
+        return Keeper(spec, logs=self._logs, boards=self._boards, pace=self._pace, changed=self._changed.set)
+
+    def _begin(self, job: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(job, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _stop_all(self) -> None:
         end = time.monotonic() + STOP_SECONDS
@@ -120,7 +155,8 @@ class Supervisor:
                 if keeper.alive:
                     log.warning("%s did not stop in time and is killed", keeper.spec.name)
                     keeper.kill()
-        await asyncio.wait(self._tasks, timeout=KILLED_SECONDS)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=KILLED_SECONDS)
 
     async def _ended(self, keepers: Sequence[Keeper], seconds: float) -> None:
         with suppress(TimeoutError):
@@ -169,8 +205,16 @@ class Supervisor:
             started=self._started,
             written=time.time(),
             ready=self.ready,
-            processes=(*(keeper.report() for keeper in self.keepers), own),
+            processes=(*(keeper.report() for keeper in sorted(self.keepers, key=_place)), own),
         )
+
+
+_PLACES = (Stage.BROKER, Stage.GATEWAY, Stage.WORKER, Stage.ARCHIVER)
+
+
+def _place(keeper: Keeper) -> int:
+    """Where it is shown: as a request meets it."""
+    return _PLACES.index(keeper.spec.stage)
 
 
 def _bound(log_file: Path) -> None:

@@ -47,7 +47,8 @@ class InputFrame(Frame, frozen=True, kw_only=True, omit_defaults=True, tag="inpu
     """Requests on their way to every contender.
 
     `reply` is the return address. `arrived` and `deadline` are times of each request; nobody waits
-    for a score after `expires`, and what was not scored by then counts as an error.
+    for a score after `expires`, and what was not scored by then counts as an error. `contenders` maps
+    the name of each one that is to score it to its role; where it is absent, all who hear it do.
     """
 
     reply: str
@@ -60,6 +61,7 @@ class InputFrame(Frame, frozen=True, kw_only=True, omit_defaults=True, tag="inpu
     keys: list[str | None] | None = None
     callers: list[str | None] | None = None
     traces: list[str | None] | None = None
+    contenders: dict[str, str] | None = None
     columns: dict[str, Tensor]
 
 
@@ -72,6 +74,7 @@ class Work(Frame, frozen=True, kw_only=True, tag="input"):
     deadline: list[int]
     sent: int
     expires: int
+    contenders: dict[str, str] | None = None
     columns: dict[str, Tensor]
 
 

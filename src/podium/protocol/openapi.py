@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from podium.jobs import JobState
 from podium.protocol.oip_requests import HEADER
 from podium.protocol.openapi_schemas import (
     STRING,
@@ -32,6 +33,8 @@ PROBLEM = "application/problem+json"
 
 PROBLEMS = {
     400: "The body is not JSON, or not what its `content-encoding` says.",
+    401: "A key is needed, and the one given is missing or wrong.",
+    403: "It is switched off here; `detail` says how it is switched on.",
     404: "No such name; `detail` lists those that exist.",
     405: "The route does not take this method.",
     408: "The body did not arrive in time.",
@@ -44,6 +47,7 @@ PROBLEMS = {
     504: "Nobody answered in time, and the endpoint has no default answer.",
 }
 _HEADERS_OF: dict[int, Part] = {
+    401: {"WWW-Authenticate": {"required": True, "schema": STRING}},
     405: {"Allow": {"required": True, "schema": STRING}},
     415: {"Accept-Encoding": {"required": True, "schema": STRING}},
     429: {"Retry-After": {"required": True, "schema": {"type": "integer"}}},
@@ -53,8 +57,10 @@ _SCORING = (404, 422, 429, 500, 503, 504)
 _WITH_BODY = (400, 408, 413)
 
 
-def document(policy: Policy, inputs: Schema, outputs: Schema, limits: Limits) -> bytes:
-    """The document, as JSON, for `GET /openapi.json`."""
+def document(
+    policy: Policy, inputs: Schema, outputs: Schema, limits: Limits, *, training: bool = False
+) -> bytes:
+    """The document, as JSON, for `GET /openapi.json`; with the routes of `training` where they are on."""
     title = policy.endpoint
     champion = policy.champion.name
     return msgspec.json.encode(
@@ -69,13 +75,18 @@ def document(policy: Policy, inputs: Schema, outputs: Schema, limits: Limits) ->
             "tags": [
                 {"name": "score", "description": "Rows in, answers out."},
                 {"name": "open inference", "description": "Open Inference Protocol v2."},
+                {"name": "training", "description": "New versions, for whoever has the admin key."},
                 {"name": "service", "description": "Health, metrics, this document."},
             ],
-            "paths": _score_paths(policy, inputs) | _inference_paths(policy) | _service_paths(),
+            "paths": _score_paths(policy, inputs)
+            | _inference_paths(policy)
+            | (_training_paths(policy) if training else {})
+            | _service_paths(),
             "components": {
                 "schemas": _schemas(inputs, outputs),
                 "parameters": _parameters(policy),
                 "responses": {f"Problem{status}": _problem(status) for status in PROBLEMS},
+                "securitySchemes": {"admin": {"type": "http", "scheme": "bearer"}},
             },
         }
     )
@@ -174,6 +185,24 @@ def _infer(name: str, summary: str, parameters: list[Part]) -> Part:
         },
         "responses": responses | _problems(*_WITH_BODY, 415, *_SCORING),
     }
+
+
+def _training_paths(policy: Policy) -> Part:
+    """Two paths that the gateway tells apart by their method: a model to train, a job to look at."""
+    path = f"/train/{policy.endpoint}"
+    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    common: Part = {"tags": ["training"], "security": [{"admin": []}], "parameters": [name]}
+    train = common | {
+        "operationId": "train",
+        "summary": "Train a model anew; its version joins as a challenger",
+        "responses": {"202": _ok("Job") | {"description": "Begun."}} | _problems(401, 403, 404, 500, 503),
+    }
+    look = common | {
+        "operationId": "job",
+        "summary": "How a training is going",
+        "responses": {"200": _ok("Job")} | _problems(401, 403, 404, 500),
+    }
+    return {f"{path}/{{name}}": {"post": train, "get": look}}
 
 
 def _service_paths() -> Part:
@@ -295,6 +324,7 @@ def _schemas(inputs: Schema, outputs: Schema) -> Part:
                 "ms": {"type": "number"},
             }
         ),
+        "Job": _job_schema(),
         "Problem": _problem_schema(),
         "Live": record({"status": {"const": "live"}}),
         "Ready": record({"status": {"const": "ready"}}),
@@ -320,6 +350,23 @@ def _schemas(inputs: Schema, outputs: Schema) -> Part:
             "items": record({"name": STRING, "version": STRING, "state": STRING, "reason": STRING}),
         },
     }
+
+
+def _job_schema() -> JsonSchema:
+    time = {"type": "number", "description": "Seconds since the Unix epoch."}
+    later = time | {"type": ["number", "null"]}
+    states = [state.value for state in JobState]
+    return record(
+        {
+            "job": STRING,
+            "model": STRING,
+            "state": {"enum": states},
+            "asked": time,
+            "began": later,
+            "ended": later,
+            "log": {"type": "array", "items": STRING},
+        }
+    )
 
 
 def _problem_schema() -> JsonSchema:

@@ -13,15 +13,21 @@ class Mailbox:
     double score is ignored.
     """
 
-    __slots__ = ("_schedule", "_scores", "deadline", "decided", "forced")
+    __slots__ = ("_schedule", "_scores", "deadline", "decided", "forced", "preferred")
 
     def __init__(
-        self, schedule: Schedule, *, deadline: float | None = None, forced: Contender | None = None
+        self,
+        schedule: Schedule,
+        *,
+        deadline: float | None = None,
+        forced: Contender | None = None,
+        preferred: Contender | None = None,
     ) -> None:
         self._schedule = schedule
         self._scores: dict[Contender, bool] = {}
         self.deadline = schedule.deadline if deadline is None else min(deadline, schedule.deadline)
         self.forced = forced
+        self.preferred = preferred
         self.decided = False
 
     def post(self, contender: Contender, ok: bool, waited: float) -> Decision | None:
@@ -35,7 +41,9 @@ class Mailbox:
         """Decide with what is here; None when that was done before."""
         if self.decided:
             return None
-        decision = self._schedule.decide(self._scores, waited, deadline=self.deadline, forced=self.forced)
+        decision = self._schedule.decide(
+            self._scores, waited, deadline=self.deadline, forced=self.forced, preferred=self.preferred
+        )
         match decision:
             case Accept() | Default():
                 self.decided = True
@@ -45,7 +53,7 @@ class Mailbox:
 
     def copy(self) -> Mailbox:
         """The same scores so far, for requests that go separate ways from here."""
-        twin = Mailbox(self._schedule, deadline=self.deadline, forced=self.forced)
+        twin = Mailbox(self._schedule, deadline=self.deadline, forced=self.forced, preferred=self.preferred)
         twin._scores = dict(self._scores)
         twin.decided = self.decided
         return twin

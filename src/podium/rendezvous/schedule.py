@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from podium.errors import ProjectError
-from podium.records import FORCED_RULE, Contender, Policy, Role
+from podium.records import FORCED_RULE, SHARE_RULE, Contender, Policy, Role
 from podium.schema import did_you_mean
 
 
@@ -37,6 +37,9 @@ class Default:
 Decision: TypeAlias = Accept | Wait | Default
 _DEFAULT = Default()
 
+PATIENCE = 0.6
+"""The part of the deadline for which a share's contender is awaited, where there is no second step."""
+
 
 class Schedule:
     """A policy's schedule, ready to decide.
@@ -45,7 +48,7 @@ class Schedule:
     always give the same decision.
     """
 
-    __slots__ = ("_scoring", "_steps", "deadline")
+    __slots__ = ("_patience", "_scoring", "_steps", "deadline")
 
     def __init__(self, policy: Policy) -> None:
         self.deadline = policy.deadline_ms
@@ -53,6 +56,8 @@ class Schedule:
         self._steps = tuple(
             (after, tuple(_accepts(words, policy))) for after, words in sorted(policy.schedule)
         )
+        later = [after for after, _ in self._steps if after > 0]
+        self._patience = min(later, default=PATIENCE * self.deadline)
 
     def decide(
         self,
@@ -61,18 +66,28 @@ class Schedule:
         *,
         deadline: float | None = None,
         forced: Contender | None = None,
+        preferred: Contender | None = None,
     ) -> Decision:
         """Decide for one request.
 
         `scores` says who has spoken, and whether with a usable score (True) or an error (False).
         `waited` and `deadline` are ms since arrival; a request's own deadline only ever shortens
-        the policy's. With `forced`, only that contender's score will do, at any time.
+        the policy's. With `forced`, only that contender's score will do, at any time. The score of
+        `preferred`, the contender in whose share the request is, is acceptable from the start; the others
+        have to wait for the schedule's second step, or until that contender has failed.
         """
         end = self.deadline if deadline is None else min(deadline, self.deadline)
         if waited >= end:
             return _DEFAULT
         if forced is not None:
             return _forced(forced, scores, end)
+        if preferred is not None and scores.get(preferred):
+            return Accept(preferred, SHARE_RULE)
+        if preferred is not None and preferred not in scores and waited < self._patience:
+            return Wait(min(self._patience, end))
+        return self._scheduled(scores, waited, end)
+
+    def _scheduled(self, scores: Mapping[Contender, bool], waited: float, end: float) -> Decision:
         until = end
         for after, accepts in self._steps:
             if waited < after:

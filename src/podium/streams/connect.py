@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
+from typing import Any
 from urllib.parse import urlsplit
 
 from podium.errors import ProjectError
 from podium.streams.base import Stream
+from podium.streams.policies import PolicyStore
 
 ADAPTERS = {"nats": ("podium.streams.nats", "NatsStream")}
+POLICY_STORES = {"nats": ("podium.streams.nats_policies", "NatsPolicyStore")}
 
 
 def connect(
@@ -25,11 +28,22 @@ def connect(
     `lost` is told of messages that could not be kept, `overdue` how many the broker should have
     confirmed by now.
     """
-    scheme = urlsplit(url).scheme
-    if scheme not in ADAPTERS:
-        raise ProjectError(f"stream {scheme}://…: known are {', '.join(f'{s}://' for s in ADAPTERS)}")
-    module, name = ADAPTERS[scheme]
-    adapter: AbstractAsyncContextManager[Stream] = getattr(import_module(module), name)(
+    adapter: AbstractAsyncContextManager[Stream] = _adapter(ADAPTERS, url)(
         url, endpoint, lost=lost, overdue=overdue
     )
+    return adapter
+
+
+def policies(url: str, endpoint: str) -> AbstractAsyncContextManager[PolicyStore]:
+    """The store of an endpoint's policies beside that stream, not connected yet."""
+    store: AbstractAsyncContextManager[PolicyStore] = _adapter(POLICY_STORES, url)(url, endpoint)
+    return store
+
+
+def _adapter(known: Mapping[str, tuple[str, str]], url: str) -> Callable[..., Any]:
+    scheme = urlsplit(url).scheme
+    if scheme not in known:
+        raise ProjectError(f"stream {scheme}://…: known are {', '.join(f'{s}://' for s in known)}")
+    module, name = known[scheme]
+    adapter: Callable[..., Any] = getattr(import_module(module), name)
     return adapter

@@ -50,6 +50,7 @@ class Worker:
         self._filled = asyncio.Event()
         self._work = Reader(Work)
         self._probes = Reader(ProbeFrame)
+        self._name = contender.name
         labels = {"model": contender.model, "version": contender.version}
         self._scored = board.counter("scored", **labels)
         self._late = board.counter("late", **labels)
@@ -59,7 +60,7 @@ class Worker:
         self._ready = board.gauge("ready", **labels)
 
     async def __aenter__(self) -> Worker:
-        name = self._contender.name
+        name = self._name
         self._subscriptions: list[Subscription] = [
             await self._stream.subscribe("input", self._take, group=name),
             await self._stream.subscribe(f"probe.{name}", self._on_probe, group=name),
@@ -108,7 +109,9 @@ class Worker:
             except BadInput as error:
                 log.error("input: %s", error)
                 continue
-            if frame.expires > now:  # else the gateway has recorded an error in our name
+            # One that has expired is recorded as an error in our name; one that does not name us was sent
+            # before we joined or after we left, and nobody waits for our scores.
+            if frame.expires > now and (frame.contenders is None or self._name in frame.contenders):
                 frames.append(frame)
                 rows += len(frame.deadline) if frame.rows is None else sum(frame.rows)
         return frames
@@ -147,7 +150,7 @@ class Worker:
             frame=work.seq,
             model=self._contender.model,
             version=self._contender.version,
-            role=self._contender.role.value,
+            role=self._role(work),
             ids=work.ids,
             rows=work.rows,
             error=scored.error,
@@ -158,6 +161,10 @@ class Worker:
             compute_ms=compute_ms,
             columns=pack(scored.columns),
         )
+
+    def _role(self, work: Work) -> str:
+        """What we were for this frame: a policy changes roles without starting us anew."""
+        return (work.contenders or {}).get(self._name, self._contender.role.value)
 
     def _count(self, frame: ScoresFrame, *, requests: int) -> None:
         errors = requests if frame.error is not None else len(frame.errors or ())

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from podium import run as runs
 from podium.cli.status import of, plain, read, status
@@ -42,8 +43,10 @@ def a_run(run_dir: Path) -> Run:
     )
 
 
-def process(name: str, state: ProcessState = ProcessState.RUNNING) -> ProcessReport:
-    return ProcessReport(name=name, pid=7, state=state, restarts=0, rss_mb=60, reason="killed by SIGKILL")
+def process(name: str, of: Contender, state: ProcessState = ProcessState.RUNNING) -> ProcessReport:
+    return ProcessReport(
+        name=name, pid=7, state=state, restarts=0, rss_mb=60, reason="killed by SIGKILL", contender=of.name
+    )
 
 
 def a_state(*processes: ProcessReport, ready: bool = True) -> NodeState:
@@ -58,7 +61,11 @@ def a_state(*processes: ProcessReport, ready: bool = True) -> NodeState:
     )
 
 
-ALL = (process("worker linear 1"), process("worker forest 1"), process("worker decoy 1"))
+ALL = (
+    process("worker linear 1", LINEAR),
+    process("worker forest 1", FOREST),
+    process("worker decoy 1", DECOY),
+)
 
 
 def counted(run: Run) -> Counts:
@@ -99,13 +106,13 @@ def test_the_json_has_the_documented_names(tmp_path: Path) -> None:
 
 
 def test_a_contender_is_ready_while_one_of_its_processes_is(tmp_path: Path) -> None:
-    other = process("worker linear 2", ProcessState.BACKING_OFF)
+    other = process("worker linear 2", LINEAR, ProcessState.BACKING_OFF)
     found = of(a_run(tmp_path), a_state(*ALL, other), {})
     assert found.contenders[0].state == "ready"
 
 
 def test_a_contender_that_keeps_crashing_is_shown_with_what_to_do(tmp_path: Path) -> None:
-    crashing = process("worker forest 1", ProcessState.CRASH_LOOPING)
+    crashing = process("worker forest 1", FOREST, ProcessState.CRASH_LOOPING)
     found = of(a_run(tmp_path), a_state(ALL[0], crashing, ALL[2]), {})
     assert not found.ready
     assert found.contenders[1].state == "crash-looping"
@@ -113,6 +120,21 @@ def test_a_contender_that_keeps_crashing_is_shown_with_what_to_do(tmp_path: Path
     assert "not ready" in text
     assert "worker-forest-1.log" in text
     assert "podium train forest" in text
+
+
+def test_a_share_is_shown_beside_its_role(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    sharing = replace(run.policy, contenders=(LINEAR, replace(FOREST, share=0.1), DECOY))
+    found = of(replace(run, policy=sharing), a_state(*ALL), {})
+    assert found.contenders[1].share == 0.1
+    assert "challenger 10%" in "\n".join(plain(found))
+
+
+def test_a_project_file_that_says_otherwise_is_shown(tmp_path: Path) -> None:
+    found = replace(of(a_run(tmp_path), a_state(*ALL), {}), drift=("~ deadline: 100ms → 80ms",))
+    text = "\n".join(plain(found))
+    assert "podium.toml differs" in text
+    assert "deadline: 100ms → 80ms" in text
 
 
 def test_archiving_that_fails_is_said_loudly(tmp_path: Path) -> None:

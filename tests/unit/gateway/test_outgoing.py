@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.workers.stage import LINEAR
 
+from podium.gateway.lineup import Lineup
 from podium.gateway.outgoing import FRAME_ROWS, FrameBuilder, row_counts
 from podium.gateway.requests import Request
 from podium.protocol.frames import InputFrame, row_slices, unpack
@@ -50,7 +51,7 @@ def request(rows: Rows, *, began: float | None = None, **wishes: Any) -> Request
 
 
 def built(schema: Schema, requests: Sequence[Request]) -> InputFrame:
-    return builder(schema).frame(requests, seq=7, policy=POLICY)
+    return builder(schema).frame(requests, seq=7, line=Lineup(POLICY))
 
 
 row = st.fixed_dictionaries(

@@ -12,12 +12,15 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from tests.unit.gateway.world import LONG, World, ask, asking, said
 from tests.unit.workers.stage import FOREST, LINEAR, PATIENCE, Listener, Model, times, until
 
 from podium.counters import Board, distribution, read
 from podium.errors import NobodyInTime, NotFound, Stopping, StreamAway, TooLarge, TooManyRequests
+from podium.gateway.predict import Predictor
 from podium.protocol.frames import AnswersFrame, InputFrame, ScoresFrame, Tensor, encode, unpack
+from podium.records import Contender, Policy, Role
 from podium.schema import Field, Kind, Schema
 from podium.streams.memory import MemoryBroker, MemoryStream
 from podium.validation import Rows
@@ -447,3 +450,80 @@ async def test_defaults_are_counted(world: World) -> None:
     async with world.gateway(deadline_ms=20.0) as gateway:
         await ask(gateway, 1.0)
     assert (world.counted("answered"), world.counted("defaulted")) == (1, 1)
+
+
+# --- a policy that changes --------------------------------------------------------------------
+
+
+def swapped(gateway: Predictor) -> Policy:
+    """Linear and forest change places, in the next revision."""
+    roles = {LINEAR: replace(LINEAR, role=Role.CHALLENGER), FOREST: replace(FOREST, role=Role.CHAMPION)}
+    contenders = tuple(roles[c] for c in gateway.policy.contenders)
+    return replace(gateway.policy, revision=gateway.policy.revision + 1, contenders=contenders)
+
+
+async def test_a_new_revision_serves_the_next_request(world: World) -> None:
+    async with world.worker(LINEAR, times(2)), world.worker(FOREST, times(3)), world.gateway() as gateway:
+        before = await ask(gateway, 5.0)
+        gateway.follow(swapped(gateway))
+        after = await ask(gateway, 5.0)
+    assert (before.model, before.rule) == ("linear", "champion")
+    assert (after.model, after.rule, said(after)) == ("forest", "champion", [15.0])
+    assert [frame.revision for frame in world.kept(AnswersFrame)] == [3, 4]
+    roles = {(frame.revision, frame.model): frame.role for frame in world.kept(ScoresFrame)}
+    assert roles == {
+        (3, "linear"): "champion",
+        (3, "forest"): "challenger",
+        (4, "linear"): "challenger",
+        (4, "forest"): "champion",
+    }
+
+
+async def test_a_request_that_is_out_is_decided_by_the_revision_that_it_left_with(world: World) -> None:
+    hand = await world.hand()
+    async with world.gateway(second_ms=LONG / 2) as gateway:
+        asked = asking(gateway, 5.0)
+        await hand.frames.first(1)
+        gateway.follow(swapped(gateway))
+        await hand.say(FOREST, [15.0])
+        await hand.say(LINEAR, [10.0])
+        answer = await asked
+    assert (answer.model, answer.rule) == ("linear", "champion")
+
+
+async def test_an_older_revision_changes_nothing(world: World) -> None:
+    async with world.gateway() as gateway:
+        now = gateway.policy
+        gateway.follow(replace(swapped(gateway), revision=3))
+        assert gateway.policy is now
+
+
+async def test_who_is_not_named_by_the_policy_does_not_score(world: World) -> None:
+    newcomer = Contender(model="newer", version="5e5e5e5e5e5e", number=2, role=Role.CHALLENGER)
+    waiting = times(7)
+    async with (
+        world.worker(LINEAR, times(2)),
+        world.worker(newcomer, waiting),
+        world.gateway() as gateway,
+    ):
+        await ask(gateway, 5.0)
+        assert waiting.asked == []
+        joined = replace(gateway.policy, revision=4, contenders=(*gateway.policy.contenders, newcomer))
+        gateway.follow(joined)
+        await ask(gateway, 5.0)
+        await until(lambda: waiting.asked == [1])
+
+
+async def test_a_share_of_the_requests_is_answered_by_its_challenger(world: World) -> None:
+    async with (
+        world.worker(LINEAR, times(2)),
+        world.worker(FOREST, times(3)),
+        world.gateway(second_ms=LONG / 2) as gateway,
+    ):
+        half = replace(FOREST, share=0.5)
+        gateway.follow(replace(gateway.policy, revision=4, contenders=(LINEAR, half)))
+        answers = [await ask(gateway, 5.0, key=f"customer {n}") for n in range(40)]
+        again = [await ask(gateway, 5.0, key=f"customer {n}") for n in range(40)]
+    found = [(answer.model, answer.rule) for answer in answers]
+    assert set(found) == {("linear", "champion"), ("forest", "share")}
+    assert [answer.model for answer in again] == [answer.model for answer in answers]

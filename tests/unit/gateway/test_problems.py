@@ -32,6 +32,7 @@ OF_OWNERS = (
     errors.RegistryError,
     errors.NodeError,
     errors.ModelFailed,
+    errors.PolicyError,
 )
 """What an owner meets at a command line, and a request never."""
 

@@ -10,22 +10,23 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.unit.workers.stage import FOREST, LINEAR
 
+from podium.gateway.lineup import Lineup
 from podium.gateway.requests import Group, IdSource, Request, groups_of
-from podium.records import Answer, Policy
-from podium.rendezvous.schedule import Accept, Schedule
+from podium.records import Answer, Policy, Role
+from podium.rendezvous.schedule import Accept
 from podium.validation import Rows
 
-SCHEDULE = Schedule(
-    Policy(
-        endpoint="diabetes",
-        revision=1,
-        contenders=(LINEAR, FOREST),
-        deadline_ms=100.0,
-        schedule=((0.0, ("champion",)), (60.0, ("challenger",))),
-    )
+POLICY = Policy(
+    endpoint="diabetes",
+    revision=1,
+    contenders=(LINEAR, FOREST),
+    deadline_ms=100.0,
+    schedule=((0.0, ("champion",)), (60.0, ("challenger",))),
 )
+LINE = Lineup(POLICY)
 LOOP = asyncio.new_event_loop()
 LOOP.close()
 ANSWER = Answer("1", {"y": [1.0]}, slice(0, 1), "linear", "9f2c1ab04d5e", "champion", 1.0)
@@ -40,29 +41,54 @@ def places(groups: list[Group]) -> list[list[int]]:
 
 
 def test_requests_that_ask_for_nothing_of_their_own_are_one_group() -> None:
-    assert places(groups_of([request() for _ in range(3)], SCHEDULE)) == [[0, 1, 2]]
+    assert places(groups_of([request() for _ in range(3)], LINE)) == [[0, 1, 2]]
 
 
 def test_who_forces_a_contender_or_is_in_a_hurry_is_alone() -> None:
     requests = [request(), request(forced=FOREST), request(), request(deadline=10.0)]
-    groups = groups_of(requests, SCHEDULE)
+    groups = groups_of(requests, LINE)
     assert places(groups) == [[1], [3], [0, 2]]
     assert [group.mailbox.forced for group in groups] == [FOREST, None, None]
     assert [group.mailbox.deadline for group in groups] == [100.0, 10.0, 100.0]
+
+
+def test_requests_in_a_share_are_a_group_that_prefers_its_contender() -> None:
+    half = replace(FOREST, share=0.5)
+    line = Lineup(replace(POLICY, contenders=(LINEAR, half)))
+    requests = [request(key=f"customer {n}") for n in range(100)]
+    groups = groups_of(requests, line)
+    assert sorted(place for group in groups for place in group.places) == list(range(100))
+    assert {group.mailbox.preferred for group in groups} == {None, half}
+    for group in groups:
+        for place in group.places:
+            assert line.preferred(f"customer {place}") == group.mailbox.preferred
+
+
+def test_who_forces_a_contender_is_in_no_share() -> None:
+    line = Lineup(replace(POLICY, contenders=(LINEAR, replace(FOREST, share=1.0))))
+    (group,) = groups_of([request(forced=LINEAR)], line)
+    assert (group.mailbox.forced, group.mailbox.preferred) == (LINEAR, None)
+
+
+def test_a_forced_contender_is_who_it_is_in_the_line_up_that_the_frame_goes_to() -> None:
+    promoted = replace(FOREST, role=Role.CHAMPION)
+    line = Lineup(replace(POLICY, contenders=(replace(LINEAR, role=Role.CHALLENGER), promoted)))
+    (group,) = groups_of([request(forced=FOREST)], line)
+    assert group.mailbox.forced == promoted
 
 
 @given(st.lists(st.floats(0, 0.5), min_size=1, max_size=5))
 def test_no_request_of_a_group_waits_past_its_deadline_or_gets_a_score_before_its_time(
     arrivals: list[float],
 ) -> None:
-    (group,) = groups_of([request(began) for began in arrivals], SCHEDULE)
+    (group,) = groups_of([request(began) for began in arrivals], LINE)
     assert group.deadline <= max(min(arrivals) + 0.1, *arrivals) + 1e-9
     for began in arrivals:
         assert group.waited(began + 0.06) <= 60.0 + 1e-6
 
 
 def test_a_group_that_parts_keeps_the_scores_that_it_has() -> None:
-    (group,) = groups_of([request() for _ in range(3)], SCHEDULE)
+    (group,) = groups_of([request() for _ in range(3)], LINE)
     group.mailbox.post(FOREST, True, 1.0)
     failed, others = group.parted([1])
     assert (places([failed, others]), len(failed.requests)) == ([[1], [0, 2]], 1)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from podium import project
 from podium.errors import ProjectError, SchemaMismatch
-from podium.node.contenders import Candidate, checked
+from podium.node.contenders import Candidate, Contract, check_fit, contract_of, policy_of
 from podium.project import Project
-from podium.records import Contender, Role
+from podium.records import Contender, Gates, Guards, Policy, Role
 from podium.schema import Field, Kind, Schema
 
 TEXT = """\
@@ -45,6 +46,16 @@ def candidate(model: str, role: Role, inputs: Schema) -> Candidate:
     return Candidate(contender=contender, inputs=inputs, outputs=floats("progression"))
 
 
+def checked(
+    project: Project, candidates: list[Candidate], told: Contract | None = None
+) -> tuple[Policy, Schema, Schema]:
+    """As `podium up` does it."""
+    policy = policy_of(project, [each.contender for each in candidates])
+    contract = contract_of(project, candidates, told)
+    check_fit(policy, contract, candidates)
+    return policy, contract.inputs, contract.outputs
+
+
 def pair(champion: Schema, challenger: Schema) -> list[Candidate]:
     return [candidate("linear", Role.CHAMPION, champion), candidate("forest", Role.CHALLENGER, challenger)]
 
@@ -63,6 +74,12 @@ def test_the_decoy_joins_where_it_is_enabled(tmp_path: Path) -> None:
     assert policy.contenders[-1] == Contender(model="decoy", role=Role.DECOY)
 
 
+def test_gates_and_guards_are_part_of_the_policy(tmp_path: Path) -> None:
+    found = loaded(tmp_path, more='[gates]\nerror = "1%"\n[guards]\nlate = "5%"\n')
+    policy, _, _ = checked(found, pair(floats("bmi"), floats("bmi")))
+    assert (policy.gates, policy.guards) == (Gates(error=0.01), Guards(late=0.05))
+
+
 def test_a_contender_that_needs_more_is_refused_with_both_schemas(tmp_path: Path) -> None:
     with pytest.raises(SchemaMismatch, match=r"forest@9f2c1ab04d5e.*'bp'.*\{bmi: float\}.*\{bmi: float, bp"):
         checked(loaded(tmp_path), pair(floats("bmi"), floats("bmi", "bp")))
@@ -77,3 +94,16 @@ def test_a_champion_that_does_not_fit_what_is_declared_is_refused(tmp_path: Path
 def test_a_default_answer_of_another_output_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="did you mean 'progression'"):
         checked(loaded(tmp_path, default="progresion = 1.0"), pair(floats("bmi"), floats("bmi")))
+
+
+def test_what_clients_were_told_outlives_a_champion_that_takes_less(tmp_path: Path) -> None:
+    told = Contract(inputs=floats("bmi", "bp"), outputs=floats("progression"))
+    _, inputs, _ = checked(loaded(tmp_path), pair(floats("bmi"), floats("bmi", "bp")), told)
+    assert inputs == floats("bmi", "bp")
+
+
+def test_shares_of_more_than_all_the_traffic_are_refused_by_the_files_name(tmp_path: Path) -> None:
+    candidates = pair(floats("bmi"), floats("bmi"))
+    both = [replace(each.contender, share=0.6) for each in candidates]
+    with pytest.raises(ProjectError, match=r"podium\.toml: the shares are 120%"):
+        policy_of(loaded(tmp_path), both)

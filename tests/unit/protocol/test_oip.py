@@ -239,7 +239,7 @@ def test_a_bomb_is_never_inflated_beyond_the_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"no", gzip.compress(b"abc" * 100)[:-9], gzip.compress(b"a") + b"more"]
+    "body", [b"", b"no", gzip.compress(b"abc" * 100, mtime=0)[:-9], gzip.compress(b"a", mtime=0) + b"more"]
 )
 def test_what_is_no_whole_stream_is_refused(body: bytes) -> None:
     with pytest.raises(BadInput):

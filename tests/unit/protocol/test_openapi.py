@@ -146,7 +146,14 @@ def test_answers_of_the_open_inference_protocol_fit(arrays: bool, rows: int) -> 
 def test_scoring_routes_know_every_problem_that_they_can_meet() -> None:
     post = DOCUMENT["paths"]["/v2/models/diabetes/infer"]["post"]
     statuses = {int(status) for status in post["responses"]}
-    assert statuses == {200, *openapi.PROBLEMS} - {405}  # which is what other methods get
+    assert statuses == {200, *openapi.PROBLEMS} - {401, 403, 405}  # of training, and of other methods
+
+
+def test_training_is_described_where_it_is_on() -> None:
+    document = json.loads(openapi.document(POLICY, INPUTS, OUTPUTS, Limits(), training=True))
+    added = document["paths"].keys() - DOCUMENT["paths"].keys()
+    assert added == {"/train/diabetes/{name}"}
+    assert document["paths"]["/train/diabetes/{name}"]["post"]["security"] == [{"admin": []}]
 
 
 def test_what_training_saw_and_who_answers_is_written_down() -> None:

@@ -199,3 +199,47 @@ def test_a_schedule_that_cannot_be_is_refused_with_the_place_and_the_nearest_wor
 
 def test_the_default_schedule_is_fine() -> None:
     check_schedule(policy(), where="podium.toml:12")
+
+
+# --- shares -----------------------------------------------------------------------------------
+
+
+@given(scores, times, deadlines)
+def test_in_a_share_its_contender_answers_from_the_start(
+    scores: Mapping[Contender, bool], waited: float, deadline: float | None
+) -> None:
+    found = Schedule(policy()).decide(scores, waited, deadline=deadline, preferred=FOREST)
+    if scores.get(FOREST) and waited < min(100.0, 100.0 if deadline is None else deadline):
+        assert found == Accept(FOREST, "share")
+
+
+@pytest.mark.parametrize(
+    ("scores", "waited", "found"),
+    [
+        ({LINEAR: True}, 5.0, Wait(60.0)),
+        ({LINEAR: True}, 60.0, Accept(LINEAR, "champion")),
+        ({LINEAR: True, FOREST: False}, 5.0, Accept(LINEAR, "champion")),
+        ({LINEAR: False, RULE: True, FOREST: False}, 70.0, Accept(RULE, "canary")),
+        ({LINEAR: False, RULE: False, FOREST: False}, 5.0, Default()),
+        ({}, 100.0, Default()),
+    ],
+)
+def test_in_a_share_the_others_wait_for_the_second_step_or_until_its_contender_has_failed(
+    scores: Mapping[Contender, bool], waited: float, found: Decision
+) -> None:
+    assert Schedule(policy()).decide(scores, waited, preferred=FOREST) == found
+
+
+def test_without_a_second_step_a_shares_contender_is_awaited_for_most_of_the_deadline() -> None:
+    schedule = Schedule(policy(((0.0, ("champion",)),), deadline_ms=50.0))
+    assert schedule.decide({LINEAR: True}, 5.0, preferred=FOREST) == Wait(30.0)
+    assert schedule.decide({LINEAR: True}, 30.0, preferred=FOREST) == Accept(LINEAR, "champion")
+
+
+@given(scores, times)
+def test_a_share_keeps_nobody_out_once_its_contender_has_failed(
+    scores: Mapping[Contender, bool], waited: float
+) -> None:
+    failed = {**scores, FOREST: False}
+    schedule = Schedule(policy())
+    assert schedule.decide(failed, waited, preferred=FOREST) == schedule.decide(failed, waited)

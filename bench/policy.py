@@ -1,0 +1,118 @@
+"""`bench policy`: from a command to the last gateway's use of it, and joins and leaves over and over.
+
+Two gateways answer a steady load meanwhile, on whatever cores there are, as on a user's machine.
+"""
+
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from bench.openloop import OpenLoop
+from bench.peers.podium.peer import PROGRAM
+from bench.project import ENDPOINT
+from bench.results import Figure, Results
+from bench.running import own_status, podium, recording, say
+from bench.serving import Running
+
+GATEWAYS = 2
+RATE = 100.0
+IN_USE = re.compile(r"is in use by 2 gateways after ([\d.]+) s")
+
+
+def measure(folder: Path, *, changes: int, joins: int) -> None:
+    with (
+        recording("policy", folder, changes=changes, joins=joins, rate=RATE, gateways=GATEWAYS) as results,
+        podium("linear", core=None, options=("--gateways", str(GATEWAYS))) as running,
+    ):
+        with _load(running) as errors:
+            _change(running, results, changes)
+            _churn(running, results, joins)
+        say(results, Figure(name="failed requests", value=sum(errors), unit="", note=f"at {RATE:g}/s"))
+
+
+@contextmanager
+def _load(running: Running) -> Iterator[list[int]]:
+    """A steady load in the background; the list gets the errors of each second."""
+    errors: list[int] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            errors.append(OpenLoop(running.site.port, running.request(), rate=RATE).run(1.0).errors)
+
+    thread = threading.Thread(target=ask, name="load")
+    thread.start()
+    try:
+        yield errors
+    finally:
+        over.set()
+        thread.join()
+
+
+def _change(running: Running, results: Results, changes: int) -> None:
+    took = []
+    for number in range(changes):
+        words = ("promote", "challenger1") if number % 2 == 0 else ("rollback", "--to", "1")
+        took.append(float(IN_USE.findall(_podium(running, *words))[0]))
+    if changes % 2:
+        _podium(running, "rollback", "--to", "1")
+    ms = sorted(1000 * seconds for seconds in took)
+    say(results, Figure(name="from the change to its use, median", value=median(ms), unit="ms"))
+    say(
+        results,
+        Figure(name="from the change to its use, longest", value=ms[-1], unit="ms", note=f"of {changes}"),
+    )
+
+
+def _churn(running: Running, results: Results, joins: int) -> None:
+    """One and the same version joins and leaves; what is there afterwards is what was there before."""
+    _podium(running, "leave", "challenger1")
+    _once(running)
+    before = _footprint(running)
+    for _ in range(joins):
+        _once(running)
+    after = _footprint(running)
+    for name, value in before.items():
+        note = f"{value:,} before, {after[name]:,} after {joins} joins and leaves"
+        say(results, Figure(name=f"{name}, more than before", value=after[name] - value, unit="", note=note))
+
+
+def _once(running: Running) -> None:
+    _podium(running, "join", "challenger1")
+    _podium(running, "leave", "challenger1")
+    while any(
+        process["name"].startswith("worker challenger1") for process in own_status(running)["processes"]
+    ):
+        pass  # the status takes its time
+
+
+def _footprint(running: Running) -> dict[str, int]:
+    processes = own_status(running)["processes"]
+    folder = running.site.scratch / "project" / ".podium"
+    long_lived = [p for p in processes if p["name"].startswith(("gateway", "supervisor"))]
+    return {
+        "processes": len(processes),
+        "files beside archive and stream": sum(
+            len(list((folder / part).rglob("*"))) for part in ("run", "logs", "registry")
+        ),
+        "open files of gateways and supervisor": sum(
+            len(list(Path(f"/proc/{process['pid']}/fd").iterdir())) for process in long_lived
+        ),
+        "MB of gateways and supervisor": sum(process["rss_mb"] for process in long_lived),
+    }
+
+
+def _podium(running: Running, command: str, *words: str) -> str:
+    done = subprocess.run(
+        [PROGRAM, command, ENDPOINT, *words],
+        cwd=running.site.scratch / "project",
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return done.stdout

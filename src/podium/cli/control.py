@@ -1,0 +1,225 @@
+"""What all commands share that look at or change the policy of a running node."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+
+import click
+import msgspec
+from msgspec.structs import replace
+
+from podium import project as projects
+from podium import run as runs
+from podium.counters import read, total
+from podium.errors import NodeError, NotFound, NotRunning, PolicyError, RevisionTaken
+from podium.gateway.probes import Probes
+from podium.node.process import log_name
+from podium.node.state import RUN, NodeState, ProcessState, read_state, running
+from podium.project import Project
+from podium.records import Contender, Policy
+from podium.rendezvous.changes import differences
+from podium.run import Run
+from podium.schema import did_you_mean
+from podium.streams.base import Stream
+from podium.streams.connect import connect, policies
+from podium.streams.policies import PolicyStore
+
+STAND_BY = "standby"
+"""The subject on which a supervisor hears of versions that should run though no policy names them yet."""
+
+CALL_SECONDS = 1.0
+POLL_SECONDS = 0.005
+WARM_SECONDS = 120.0
+FOLLOW_SECONDS = 5.0
+
+Change = Callable[[Policy], Policy]
+
+
+class Control:
+    """The running node of the project here, and the means to change its policy. `async with` connects."""
+
+    def __init__(self, project: Project, endpoint: str | None = None) -> None:
+        self.project = project
+        self.state: NodeState = running(project.run_dir)
+        try:
+            self.run: Run = runs.load(project.run_dir / RUN)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise NotRunning(f"{RUN} cannot be read ({error}); `podium down`, then `podium up`") from None
+        check_endpoint(endpoint, self.run.endpoint)
+
+    async def __aenter__(self) -> Control:
+        async with AsyncExitStack() as stack:
+            self.store: PolicyStore = await stack.enter_async_context(
+                policies(self.run.stream, self.run.endpoint)
+            )
+            self._stream: Stream = await stack.enter_async_context(
+                connect(self.run.stream, self.run.endpoint)
+            )
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def live(self) -> Policy:
+        """The newest revision."""
+        found = await self.store.read()
+        if found is None:
+            raise NotRunning(f"{self.run.endpoint!r} has no policy yet; ask again in a moment")
+        return found
+
+    async def history(self) -> list[Policy]:
+        """All revisions, the oldest first."""
+        newest = (await self.live()).revision
+        found = [await self.store.read(revision) for revision in range(1, newest + 1)]
+        return [policy for policy in found if policy is not None]
+
+    async def change(self, live: Policy, changed: Policy, *, reason: str) -> Policy:
+        """Make the next revision: warm who is new, keep it, wait until all gateways follow.
+
+        Raises PolicyError with the difference where somebody else was faster, NodeError where a
+        contender does not come up; then nothing has changed.
+        """
+        there = {contender.name for contender in live.contenders}
+        new = [contender for contender in changed.scoring if contender.name not in there]
+        signed = replace(changed, author=author(), reason=reason, changed=time.time_ns() // 1000)
+        async with self._warmed(new):
+            began = time.monotonic()
+            try:
+                await self.store.write(signed)
+            except RevisionTaken:
+                raise PolicyError(_late(live, await self.live())) from None
+            await self._followed(signed.revision, began)
+        return signed
+
+    # --- who joins is warm first --------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _warmed(self, contenders: Sequence[Contender]) -> AsyncIterator[None]:
+        """Inside, these contenders run and have answered a probe."""
+        if not contenders:
+            yield
+            return
+        calling = asyncio.create_task(self._call(contenders), name="stand by")
+        try:
+            click.echo(f"warming {', '.join(contender.name for contender in contenders)} …")
+            await self._answering(contenders)
+            yield
+        finally:
+            calling.cancel()
+            await asyncio.gather(calling, return_exceptions=True)
+
+    async def _call(self, contenders: Sequence[Contender]) -> None:
+        while True:
+            for contender in contenders:
+                self._stream.publish(STAND_BY, msgspec.msgpack.encode(contender))
+            await asyncio.sleep(CALL_SECONDS)
+
+    async def _answering(self, contenders: Sequence[Contender]) -> None:
+        give_up = time.monotonic() + WARM_SECONDS
+        async with Probes(self.run.policy, self._stream, contenders=contenders) as probes:
+            while silent := probes.silent:
+                for contender in silent:
+                    self._check_alive(contender)
+                if time.monotonic() > give_up:
+                    names = ", ".join(contender.name for contender in silent)
+                    raise NodeError(f"{names}: no answer within {WARM_SECONDS:g} s; nothing has changed")
+                await asyncio.sleep(POLL_SECONDS)
+
+    def _check_alive(self, contender: Contender) -> None:
+        """Raise NodeError, with what its log says, where a contender's process does not come up."""
+        state = read_state(self.project.run_dir)
+        for process in state.processes if state else ():
+            failed = process.state in (ProcessState.CRASH_LOOPING, ProcessState.BACKING_OFF)
+            if process.contender == contender.name and failed:
+                log = self.project.logs_dir / log_name(process.name)
+                said = last_message(log)
+                raise NodeError(
+                    f"{contender.name} does not come up, so nothing has changed: {said or process.reason} "
+                    f"({log.relative_to(self.project.folder)})"
+                )
+
+    # --- in use -------------------------------------------------------------------------------
+
+    async def _followed(self, revision: int, began: float) -> None:
+        """Say when every gateway uses a revision."""
+        give_up = time.monotonic() + FOLLOW_SECONDS
+        while behind := [n for n, at in self._gateways().items() if at < revision]:
+            if time.monotonic() > give_up:
+                click.echo(f"revision {revision} is kept; not in use yet by {', '.join(behind)}", err=True)
+                return
+            await asyncio.sleep(POLL_SECONDS)
+        count = len(self._gateways())
+        who = f"{count} gateway" + ("s" if count != 1 else "")
+        click.echo(f"revision {revision} is in use by {who} after {time.monotonic() - began:.3f} s")
+
+    def _gateways(self) -> dict[str, int]:
+        """The revision that each running gateway uses, by its process's name."""
+        state = read_state(self.project.run_dir) or self.state
+        found = {}
+        for process in state.processes:
+            if process.name.startswith("gateway ") and process.state is ProcessState.RUNNING and process.pid:
+                board = self.run.board_of(process.name, process.pid)
+                found[process.name] = total(read(board), "revision")
+        return found
+
+
+def _late(thought: Policy, newest: Policy) -> str:
+    changes = "; ".join(differences(thought, newest)) or "the same contenders"
+    return (
+        f"{newest.author or 'somebody'} has made revision {newest.revision} meanwhile ({newest.reason}): "
+        f"{changes}. Nothing was changed by you; look, and say it again"
+    )
+
+
+def check_endpoint(named: str | None, there: str) -> None:
+    """Raise NotFound where a command names an endpoint that is not the one here."""
+    if named is not None and named != there:
+        raise NotFound(f"no endpoint {named!r} here{did_you_mean(named, [there])}; there is {there}")
+
+
+def project_here() -> Project:
+    return projects.load(projects.find(Path.cwd()))
+
+
+def author() -> str:
+    """Who gives a command: user and machine."""
+    try:
+        return f"{getpass.getuser()}@{socket.gethostname()}"
+    except (OSError, KeyError):  # a container whose user has no name
+        return f"somebody@{socket.gethostname()}"
+
+
+def lineup(policy: Policy) -> str:
+    """Who is what, in a line."""
+    return ", ".join(
+        f"{contender.name} is {contender.role.value}"
+        + (f" with a share of {contender.share * 100:g}%" if contender.share else "")
+        if contender.version
+        else "with a decoy"
+        for contender in policy.contenders
+    )
+
+
+def last_message(log: Path) -> str:
+    """The last thing that a process's log says: a message of ours, or the last line of a traceback."""
+    try:
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        return ""
+    if not lines:
+        return ""
+    try:
+        said = msgspec.json.decode(lines[-1], type=dict[str, str])
+    except msgspec.MsgspecError:
+        return lines[-1].strip().removeprefix("podium: ")
+    return said.get("message", lines[-1])

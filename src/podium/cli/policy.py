@@ -1,0 +1,304 @@
+"""Commands that change who answers: plan, apply, join, leave, promote, rollback, history."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import msgspec
+from msgspec.structs import replace
+
+from podium.cli.control import Control, lineup, project_here
+from podium.errors import NotFound, PolicyError, UnknownVersion
+from podium.node.contenders import candidate, policy_of
+from podium.project import FILE, ModelSettings, Project, parse_part
+from podium.records import Contender, Policy, Role
+from podium.registry.folder import FolderRegistry
+from podium.rendezvous import changes
+from podium.schema import check_contender, check_outputs
+
+JOINING = (Role.CHALLENGER, Role.CANARY)
+
+
+def endpoint_and_model(words: Sequence[str]) -> tuple[str | None, str]:
+    """`[ENDPOINT] MODEL[@VERSION]`: the endpoint may be left out."""
+    if len(words) == 1:
+        return None, words[0]
+    if len(words) == 2:
+        return words[0], words[1]
+    raise click.UsageError("give MODEL or MODEL@VERSION, with the endpoint before it or without")
+
+
+_words = click.argument("words", nargs=-1, required=True, metavar="[ENDPOINT] MODEL[@VERSION]")
+_reason = click.option("--reason", default="", help="Why, for the history.")
+
+
+class _Share(click.ParamType[float]):
+    """A part of the traffic."""
+
+    name = "10%"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = parse_part(str(value))
+        if found is None or not 0 <= found <= 1:
+            self.fail(f"{value!r} is no share; write as in 10%, from 0% to 100%", param, ctx)
+        return found
+
+
+# --- the project file -----------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("endpoint", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def plan(endpoint: str | None, as_json: bool) -> None:
+    """Show what `podium apply` would change: how podium.toml differs from the live policy."""
+
+    async def show(control: Control) -> None:
+        live = await control.live()
+        found = changes.differences(live, wanted(control.project, live))
+        if as_json:
+            shown = {"endpoint": live.endpoint, "revision": live.revision, "changes": found}
+            click.echo(msgspec.json.encode(shown).decode())
+            return
+        _show_plan(live, found)
+        _show_newer(control.project, live)
+
+    _with_control(endpoint, show)
+
+
+@click.command()
+@click.argument("endpoint", required=False)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_reason
+def apply(endpoint: str | None, yes: bool, reason: str) -> None:
+    """Make the live policy what podium.toml says, with the versions that are live where it pins none."""
+
+    async def do(control: Control) -> None:
+        live = await control.live()
+        target = wanted(control.project, live)
+        found = changes.differences(live, target)
+        _show_plan(live, found)
+        if not found:
+            return
+        if not yes and sys.stdin.isatty():
+            click.confirm("apply?", abort=True)
+        for contender in target.scoring:
+            _fitting(control, contender)
+        await control.change(live, target, reason=reason or f"{FILE} applied")
+
+    _with_control(endpoint, do)
+
+
+def wanted(project: Project, live: Policy) -> Policy:
+    """The file's policy as the revision after `live`; a model without a pinned version keeps its live one."""
+    registry = FolderRegistry(project.registry_dir)
+    contenders = [_of_file(registry, model, live) for model in project.models.values()]
+    return replace(policy_of(project, contenders), revision=live.revision + 1)
+
+
+def _of_file(registry: FolderRegistry, model: ModelSettings, live: Policy) -> Contender:
+    version = model.version
+    if version is None:
+        alike = [c for c in live.scoring if c.model == model.name]
+        alike.sort(key=lambda contender: contender.role is not model.role)
+        version = alike[0].version if alike else None
+    return candidate(registry, model.name, version, model.role, model.share).contender
+
+
+def _show_plan(live: Policy, found: Sequence[str]) -> None:
+    if not found:
+        click.echo(f"nothing to change: revision {live.revision} is what {FILE} says")
+        return
+    click.echo(f"from revision {live.revision} ({live.author}: {live.reason}) to {FILE}:")
+    for line in found:
+        click.echo(f"  {line}")
+
+
+def _show_newer(project: Project, live: Policy) -> None:
+    registry = FolderRegistry(project.registry_dir)
+    for model in dict.fromkeys(contender.model for contender in live.scoring):
+        newest = registry.versions(model)[-1]
+        if newest.number > max(c.number for c in live.scoring if c.model == model):
+            click.echo(
+                f"{model} {newest.number} ({newest.short}) is in the registry and not on the endpoint: "
+                f"`podium join {live.endpoint} {model}@{newest.number}` lets it in"
+            )
+
+
+# --- one contender --------------------------------------------------------------------------
+
+
+@click.command()
+@_words
+@click.option(
+    "--role", type=click.Choice([r.value for r in JOINING]), default="challenger", show_default=True
+)
+@click.option("--share", type=_Share(), help="For this part of the traffic its answer is preferred.")
+@_reason
+def join(words: tuple[str, ...], role: str, share: float | None, reason: str) -> None:
+    """Warm a version, then let it in; without a version, the newest. Also changes a role or a share."""
+    endpoint, word = endpoint_and_model(words)
+    _join(endpoint, word, Role(role), share or None, reason)
+
+
+def join_as_challenger(word: str, reason: str) -> None:
+    """Let `MODEL@VERSION` join the endpoint here, unless it is there: as a challenger, never as champion."""
+
+    async def do(control: Control) -> None:
+        live = await control.live()
+        found = _version(control.project, word, Role.CHALLENGER, None)
+        for there in live.scoring:
+            if there.name == found.name:
+                click.echo(f"{found.name} is on the endpoint already, as {there.role.value}")
+                return
+        await _let_in(control, live, found, reason)
+
+    _with_control(None, do)
+
+
+def _join(endpoint: str | None, word: str, role: Role, share: float | None, reason: str) -> None:
+    async def do(control: Control) -> None:
+        live = await control.live()
+        await _let_in(control, live, _version(control.project, word, role, share), reason)
+
+    _with_control(endpoint, do)
+
+
+async def _let_in(control: Control, live: Policy, found: Contender, reason: str) -> None:
+    _fitting(control, found)
+    changed = changes.joined(live, found)
+    if not (lines := changes.differences(live, changed)):
+        raise PolicyError(f"{found.name} is {found.role.value} already (revision {live.revision})")
+    await control.change(live, changed, reason=reason or f"{found.name} joins")
+    _show(lines)
+    click.echo(f"Next: podium status, then podium compare {live.endpoint} {live.champion.name} {found.name}")
+
+
+@click.command()
+@_words
+@_reason
+def leave(words: tuple[str, ...], reason: str) -> None:
+    """Let a contender go: it is ignored first, then finishes what it has, then stops."""
+    endpoint, word = endpoint_and_model(words)
+
+    async def do(control: Control) -> None:
+        live = await control.live()
+        changed = changes.left(live, word)
+        await control.change(live, changed, reason=reason or f"{word} leaves")
+        _show(changes.differences(live, changed))
+
+    _with_control(endpoint, do)
+
+
+@click.command()
+@_words
+@_reason
+def promote(words: tuple[str, ...], reason: str) -> None:
+    """Make a contender the champion; the champion until now goes on as a challenger."""
+    endpoint, word = endpoint_and_model(words)
+
+    async def do(control: Control) -> None:
+        live = await control.live()
+        changed = changes.promoted(live, word)
+        await control.change(live, changed, reason=reason or f"{changed.champion.name} promoted")
+        _show(changes.differences(live, changed))
+        click.echo(f"Back: podium rollback {live.endpoint}")
+
+    _with_control(endpoint, do)
+
+
+@click.command()
+@click.argument("endpoint", required=False)
+@click.option("--to", "revision", type=click.IntRange(1), help="This revision, instead of the last good one.")
+@_reason
+def rollback(endpoint: str | None, revision: int | None, reason: str) -> None:
+    """Go back to the last revision that nobody had to take back, or to a named one."""
+
+    async def do(control: Control) -> None:
+        live = await control.live()
+        old = await _earlier(control, live, revision)
+        changed = changes.restored(live, old)
+        if not (lines := changes.differences(live, changed)):
+            raise PolicyError(f"revision {old.revision} is what is live (revision {live.revision})")
+        await control.change(live, changed, reason=reason or f"back to revision {old.revision}")
+        click.echo(f"as revision {old.revision} was ({old.author}: {old.reason}):")
+        _show(lines)
+
+    _with_control(endpoint, do)
+
+
+async def _earlier(control: Control, live: Policy, revision: int | None) -> Policy:
+    """Raises NotFound, PolicyError, with the revisions that exist."""
+    if revision is not None:
+        if found := await control.store.read(revision):
+            return found
+        raise NotFound(f"there is no revision {revision}; `podium history` shows 1 to {live.revision}")
+    good = changes.last_good(await control.history())
+    if good is None:
+        raise PolicyError(
+            f"nothing to go back to from revision {live.revision}; `podium history` shows all, "
+            "`--to REVISION` names one"
+        )
+    return good
+
+
+def _version(project: Project, word: str, role: Role, share: float | None) -> Contender:
+    """`MODEL[@VERSION]` from the registry. Raises UnknownVersion with those that exist."""
+    model, at, version = word.partition("@")
+    if at and not version:
+        raise UnknownVersion(f"{word!r} has no version after the @; leave it away for the newest")
+    registry = FolderRegistry(project.registry_dir)
+    return candidate(registry, model, version or None, role, share).contender
+
+
+def _fitting(control: Control, contender: Contender) -> None:
+    """Raise SchemaMismatch, with both shown, for a version that cannot answer this endpoint."""
+    registry = FolderRegistry(control.project.registry_dir)
+    found = candidate(registry, contender.model, contender.version, contender.role)
+    check_contender(control.run.inputs, found.inputs, what=contender.name)
+    check_outputs(control.run.outputs, found.outputs, what=contender.name)
+
+
+# --- what was ---------------------------------------------------------------------------------
+
+
+@click.command()
+@click.argument("endpoint", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document: all revisions, whole.")
+def history(endpoint: str | None, as_json: bool) -> None:
+    """Show every revision of the policy: when, who, why, and what it changed."""
+
+    async def show(control: Control) -> None:
+        revisions = await control.history()
+        if as_json:
+            click.echo(msgspec.json.encode(revisions).decode())
+            return
+        before: Policy | None = None
+        for policy in revisions:
+            when = datetime.fromtimestamp(policy.changed / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+            back = f" (as revision {policy.restores})" if policy.restores else ""
+            click.echo(f"{policy.revision}  {when}  {policy.author}: {policy.reason}{back}")
+            _show(changes.differences(before, policy) if before else [lineup(policy)])
+            before = policy
+
+    _with_control(endpoint, show)
+
+
+def _show(lines: Sequence[str]) -> None:
+    for line in lines:
+        click.echo(f"  {line}")
+
+
+def _with_control(endpoint: str | None, job: Callable[[Control], Awaitable[None]]) -> None:
+    project = project_here()
+
+    async def connected() -> None:
+        async with Control(project, endpoint) as control:
+            await job(control)
+
+    asyncio.run(connected())

@@ -1,0 +1,71 @@
+"""Policies in this process's memory: for tests, and for use without a broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+
+from podium.errors import RevisionTaken, StreamAway
+from podium.records import Policy
+
+
+class MemoryShelf:
+    """What several stores share: the revisions, and those who follow."""
+
+    def __init__(self) -> None:
+        self.up = True
+        self.revisions: dict[int, Policy] = {}
+        self.following: list[Callable[[Policy], None]] = []
+
+    @property
+    def newest(self) -> Policy | None:
+        return self.revisions[max(self.revisions)] if self.revisions else None
+
+    def crash(self) -> None:
+        self.up = False
+
+    def start(self) -> None:
+        """Come back; followers hear of what is newest."""
+        self.up = True
+        if self.newest is not None:
+            self.tell(self.newest)
+
+    def tell(self, policy: Policy) -> None:
+        for receive in self.following:
+            receive(policy)
+
+
+class MemoryPolicyStore:
+    """One connection to a shelf; see `podium.streams.policies.PolicyStore`."""
+
+    def __init__(self, shelf: MemoryShelf) -> None:
+        self._shelf = shelf
+
+    async def __aenter__(self) -> MemoryPolicyStore:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing to close."""
+
+    async def read(self, revision: int | None = None) -> Policy | None:
+        self._reach()
+        return self._shelf.newest if revision is None else self._shelf.revisions.get(revision)
+
+    async def write(self, policy: Policy) -> None:
+        self._reach()
+        if policy.revision in self._shelf.revisions:
+            raise RevisionTaken(f"somebody else has just made revision {policy.revision}")
+        self._shelf.revisions[policy.revision] = policy
+        self._shelf.tell(policy)
+
+    async def follow(self, receive: Callable[[Policy], None]) -> None:
+        self._reach()
+        self._shelf.following.append(receive)
+        if self._shelf.newest is not None:
+            receive(self._shelf.newest)
+
+    def _reach(self) -> None:
+        if not self._shelf.up:
+            raise StreamAway("the policy store cannot be reached")

@@ -1,0 +1,142 @@
+"""Policies in a JetStream key-value bucket: a key for each revision, which is only ever created.
+
+Creating a key that exists fails, so of two writers the second one learns that it is late. The newest
+revision is the newest message of the bucket's stream.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+
+import msgspec
+import nats
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js.api import KeyValueConfig, StorageType
+from nats.js.errors import BucketNotFoundError, KeyNotFoundError, KeyWrongLastSequenceError, NotFoundError
+from nats.js.kv import KeyValue
+
+from podium.errors import RevisionTaken, StreamAway
+from podium.records import Policy
+
+log = logging.getLogger(__name__)
+
+BUCKET = "podium-policies"
+ANSWER_SECONDS = 2.0
+RETRY_SECONDS = 0.1
+
+
+class NatsPolicyStore:
+    """See `podium.streams.policies.PolicyStore`."""
+
+    def __init__(self, url: str, endpoint: str) -> None:
+        self._url = url
+        self._endpoint = endpoint
+        self._receive: Callable[[Policy], None] | None = None
+
+    async def __aenter__(self) -> NatsPolicyStore:
+        with _translated():
+            self._client: Client = await nats.connect(
+                self._url,
+                connect_timeout=2,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=RETRY_SECONDS,
+                ping_interval=5,
+                error_cb=_on_error,
+                reconnected_cb=self._catch_up,
+            )
+            self._bucket = await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(NatsError, TimeoutError):
+            await self._client.close()
+
+    async def read(self, revision: int | None = None) -> Policy | None:
+        with _translated():
+            try:
+                if revision is None:
+                    return _policy(await self._newest())
+                return _policy((await self._bucket.get(self._key(revision))).value)
+            except (KeyNotFoundError, NotFoundError):
+                return None
+
+    async def write(self, policy: Policy) -> None:
+        with _translated():
+            try:
+                await self._bucket.create(self._key(policy.revision), msgspec.json.encode(policy))
+            except KeyWrongLastSequenceError:
+                raise RevisionTaken(
+                    f"somebody else has just made revision {policy.revision} of {policy.endpoint!r}"
+                ) from None
+
+    async def follow(self, receive: Callable[[Policy], None]) -> None:
+        self._receive = receive
+        with _translated():
+            await self._client.subscribe(f"$KV.{BUCKET}.{self._key('*')}", cb=self._on_message)
+            await self._client.flush()
+        await self._catch_up()
+
+    # --- the bucket -------------------------------------------------------------------------
+
+    async def _open(self) -> KeyValue:
+        jetstream = self._client.jetstream(timeout=ANSWER_SECONDS)
+        try:
+            return await jetstream.key_value(BUCKET)
+        except BucketNotFoundError:
+            return await jetstream.create_key_value(
+                KeyValueConfig(bucket=BUCKET, history=1, storage=StorageType.FILE)
+            )
+
+    async def _newest(self) -> bytes | None:
+        """A revision's key is written once, so the stream's last message is the newest revision."""
+        jetstream = self._client.jetstream(timeout=ANSWER_SECONDS)
+        message = await jetstream.get_last_msg(f"KV_{BUCKET}", f"$KV.{BUCKET}.{self._key('*')}")
+        return message.data
+
+    def _key(self, revision: int | str) -> str:
+        return f"{self._endpoint}.revision.{revision}"
+
+    # --- following --------------------------------------------------------------------------
+
+    async def _on_message(self, message: Msg) -> None:
+        self._tell(_policy(message.data))
+
+    async def _catch_up(self) -> None:
+        """What was written while nobody listened."""
+        try:
+            self._tell(await self.read())
+        except StreamAway as error:
+            log.warning("policies: %s", error)
+
+    def _tell(self, policy: Policy | None) -> None:
+        if policy is not None and self._receive is not None:
+            self._receive(policy)
+
+
+def _policy(document: bytes | None) -> Policy | None:
+    if not document:
+        return None
+    try:
+        return msgspec.json.decode(document, type=Policy)
+    except msgspec.MsgspecError as error:
+        log.error("policies: a revision that cannot be read: %s", error)
+        return None
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (NatsError, OSError, TimeoutError) as error:
+        raise StreamAway(f"the policy store cannot be reached: {error!r}") from None
+
+
+async def _on_error(error: Exception) -> None:
+    log.warning("policies: %r", error)

@@ -1,0 +1,176 @@
+"""What every adapter of the policy store's seam must do. One suite, over all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from podium.errors import RevisionTaken, StreamAway
+from podium.node.broker import Broker
+from podium.records import Contender, Policy, Role
+from podium.streams.memory_policies import MemoryPolicyStore, MemoryShelf
+from podium.streams.nats_policies import NatsPolicyStore
+from podium.streams.policies import PolicyStore
+
+PATIENCE = 10.0
+LINEAR = Contender(model="linear", version="9f2c1ab04d5e", number=1, role=Role.CHAMPION)
+
+
+class World(Protocol):
+    """A store of one kind, until the test ends."""
+
+    def store(self, endpoint: str = "diabetes") -> AbstractAsyncContextManager[PolicyStore]: ...
+
+    async def crash(self) -> None: ...
+
+    async def start(self) -> None: ...
+
+
+class MemoryWorld:
+    def __init__(self) -> None:
+        self._shelves: dict[str, MemoryShelf] = {}
+
+    def store(self, endpoint: str = "diabetes") -> MemoryPolicyStore:
+        return MemoryPolicyStore(self._shelves.setdefault(endpoint, MemoryShelf()))
+
+    async def crash(self) -> None:
+        for shelf in self._shelves.values():
+            shelf.crash()
+
+    async def start(self) -> None:
+        for shelf in self._shelves.values():
+            shelf.start()
+
+
+class NatsWorld:
+    """A real nats-server, in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._broker = Broker.choose(run_dir=folder / "run", store=folder / "store")
+        self._process: asyncio.subprocess.Process | None = None
+
+    def store(self, endpoint: str = "diabetes") -> NatsPolicyStore:
+        return NatsPolicyStore(self._broker.url, endpoint)
+
+    async def crash(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            await self._process.wait()
+            self._process = None
+
+    async def start(self) -> None:
+        spec = self._broker.spec()
+        self._process = await asyncio.create_subprocess_exec(
+            *spec.argv, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+        )
+        while await spec.sign.look(self._process.pid) is None:
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture(params=["memory", "nats"])
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    found: World = MemoryWorld() if request.param == "memory" else NatsWorld(tmp_path)
+    await found.start()
+    yield found
+    await found.crash()
+
+
+def policy(revision: int, **fields: Any) -> Policy:
+    return Policy(
+        endpoint="diabetes",
+        revision=revision,
+        contenders=(LINEAR,),
+        deadline_ms=100.0,
+        schedule=((0.0, ("champion",)),),
+        **fields,
+    )
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+async def test_an_empty_store_has_no_policy(world: World) -> None:
+    async with world.store() as store:
+        assert await store.read() is None
+        assert await store.read(1) is None
+
+
+async def test_what_was_written_is_read_as_it_was(world: World) -> None:
+    first = policy(1, default={"progression": 152.13}, author="ada", reason="first", changed=7)
+    second = policy(2, restores=1)
+    async with world.store() as store:
+        await store.write(first)
+        await store.write(second)
+        assert await store.read() == second
+        assert await store.read(1) == first
+
+
+async def test_of_two_who_write_a_revision_the_second_is_refused(world: World) -> None:
+    async with world.store() as one, world.store() as other:
+        await one.write(policy(1, reason="one"))
+        with pytest.raises(RevisionTaken, match="revision 1"):
+            await other.write(policy(1, reason="other"))
+        found = await other.read()
+        assert found is not None
+        assert found.reason == "one"
+
+
+async def test_of_many_who_write_at_once_one_succeeds(world: World) -> None:
+    async with world.store() as store:
+        done = await asyncio.gather(
+            *(store.write(policy(1, reason=str(n))) for n in range(10)), return_exceptions=True
+        )
+        assert [result for result in done if result is None] == [None]
+        assert sum(isinstance(result, RevisionTaken) for result in done) == 9
+
+
+async def test_a_follower_hears_the_newest_first_and_then_each_new_one(world: World) -> None:
+    heard: list[int] = []
+    async with world.store() as writer, world.store() as follower:
+        await writer.write(policy(1))
+        await writer.write(policy(2))
+        await follower.follow(lambda found: heard.append(found.revision))
+        await until(lambda: heard == [2])
+        await writer.write(policy(3))
+        await until(lambda: heard == [2, 3])
+
+
+async def test_a_follower_of_an_empty_store_hears_the_first(world: World) -> None:
+    heard: list[int] = []
+    async with world.store() as writer, world.store() as follower:
+        await follower.follow(lambda found: heard.append(found.revision))
+        assert heard == []
+        await writer.write(policy(1))
+        await until(lambda: heard == [1])
+
+
+async def test_endpoints_do_not_see_each_others_policies(world: World) -> None:
+    heard: list[int] = []
+    async with world.store() as ours, world.store("wine") as theirs:
+        await theirs.follow(lambda found: heard.append(found.revision))
+        await ours.write(policy(1))
+        assert await theirs.read() is None
+        assert heard == []
+
+
+async def test_revisions_are_still_there_after_a_crash_and_followers_catch_up(world: World) -> None:
+    heard: list[int] = []
+    async with world.store() as store, world.store() as follower:
+        await store.write(policy(1))
+        await follower.follow(lambda found: heard.append(found.revision))
+        await world.crash()
+        with pytest.raises(StreamAway):
+            await store.read()
+        await world.start()
+        async with asyncio.timeout(PATIENCE), world.store() as again:
+            assert (await again.read()) == policy(1)
+            await again.write(policy(2))
+        await until(lambda: 2 in heard)
