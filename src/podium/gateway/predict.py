@@ -11,7 +11,6 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -316,7 +315,7 @@ class Predictor:
             for request in group.requests:
                 request.fail(error)
             return
-        self._stream.flush(partial(self._return, group, answers, policy))
+        self._return(group, answers, policy)
 
     def _return(self, group: Group, answers: Sequence[Answer], policy: Policy) -> None:
         if answers[0].rule == DEFAULT_RULE and policy.default is None:

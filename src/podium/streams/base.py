@@ -39,6 +39,8 @@ class Stream(Protocol):
     def publish(self, subject: str, payload: bytes) -> None:
         """Hand over to the broker, and wait for nothing.
 
+        It has left this process when this returns, unless the broker hangs and takes no more.
+
         While the broker is away a message to be kept waits for its return, for readers only, and
         any other raises StreamAway. Raises TooLarge over the broker's limit.
         """
@@ -59,11 +61,8 @@ class Stream(Protocol):
     async def trim(self, upto: int) -> None:
         """Forget kept messages up to and including this position."""
 
-    def flush(self, then: Callable[[], None]) -> None:
-        """Call `then` so that whatever it wakes goes on when all that was published has left this process."""
-
     def linger(self, seconds: float) -> None:
-        """From now on let messages wait so long for company: one turn then handles all of them."""
+        """From now on messages may wait so long for company: one turn then handles all of them."""
 
     @property
     def connected(self) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
 from types import TracebackType
 
 from podium.errors import StreamAway, TooLarge
@@ -201,9 +200,6 @@ class MemoryStream:
 
     def linger(self, seconds: float) -> None:
         """Nothing to save here: messages come at once."""
-
-    def flush(self, then: Callable[[], None]) -> None:
-        then()  # nothing is on its way here
 
     def unconfirmed(self) -> list[bytes]:
         """What the broker may not have kept, in order; asked for when it has come back."""

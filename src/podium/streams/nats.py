@@ -132,11 +132,6 @@ class NatsStream:
         elif not keep:  # what is to be kept is remembered, and goes out on the next connection
             raise StreamAway("the message stream is away; try again in a moment")
 
-    def flush(self, then: Callable[[], None]) -> None:
-        # What was published in this turn of the event loop leaves at its end, before any task that
-        # `then` wakes goes on.
-        then()
-
     async def subscribe(self, subject: str, receive: Receive, group: str = "") -> NatsSubscription:
         subscription = NatsSubscription(self, f"{self._prefix}.{subject}", receive, group)
         subscription.attach(self._wire)

@@ -2,7 +2,7 @@
 
 A general client reads, parses and queues each message, and wakes a task for it. On the request path
 that costs more than all that is done with the message, so here a message is handed to its listener while
-the bytes that brought it are read, and what is published in one turn of the event loop leaves together.
+the bytes that brought it are read, and what is published is written at once.
 
 The protocol: https://docs.nats.io/reference/reference-protocols/nats-protocol
 """
