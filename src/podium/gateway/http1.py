@@ -223,7 +223,7 @@ class Connection(asyncio.Protocol):
     # --- in ---------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        if self._closes_at is not None and self._incoming is None:
+        if self._transport.is_closing() or (self._closes_at is not None and self._incoming is None):
             return
         try:
             self._parser.feed_data(data)
@@ -364,7 +364,7 @@ class Connection(asyncio.Protocol):
         elif self._current is None and self._incoming is None:
             patience = head_seconds if self._fresh else IDLE_SECONDS
             if now - self._since > patience:
-                self._transport.close()
+                self._transport.abort()  # also where it does not take its last answer
 
     def stop(self) -> None:
         """Answer what is in flight, and close."""

@@ -87,6 +87,8 @@ class Wire(asyncio.BufferedProtocol):
         return wire
 
     def _introduce(self, user: str, password: str) -> None:
+        if self.info.get("tls_required"):  # before a password is sent in clear
+            raise StreamAway("the broker asks for TLS, which frames do not speak yet")
         about = {
             "verbose": False,
             "pedantic": False,

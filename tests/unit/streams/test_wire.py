@@ -15,21 +15,21 @@ from hypothesis import strategies as st
 from podium.errors import StreamAway
 from podium.streams.wire import BUFFER_BYTES, KEPT_BUFFER_BYTES, Message, Wire
 
-INFO = b"INFO " + json.dumps({"max_payload": 100}).encode() + b"\r\n"
 PATIENCE = 10.0
 
 
 class Server:
     """Says what a NATS server says, to one client, in the pieces that a test wants."""
 
-    def __init__(self, *, answers: bytes = b"PONG\r\n") -> None:
+    def __init__(self, *, answers: bytes = b"PONG\r\n", tls: bool = False) -> None:
         self.heard = b""
+        self._info = {"max_payload": 100, "tls_required": tls}
         self._answers = answers
         self._talking = asyncio.Event()
 
     async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
-        writer.write(INFO)
+        writer.write(b"INFO " + json.dumps(self._info).encode() + b"\r\n")
         self._talking.set()
         with suppress(OSError):
             while content := await reader.read(65536):
@@ -154,6 +154,14 @@ async def test_a_server_that_refuses_says_why() -> None:
         await server.leave()
         with pytest.raises(StreamAway, match="Authorization Violation"):
             await opening
+
+
+async def test_a_password_is_not_sent_to_a_server_that_asks_for_tls() -> None:
+    server = Server(tls=True)
+    async with listening(server) as url:
+        with pytest.raises(StreamAway, match="TLS"):
+            await Wire.open(url, ended=nobody)
+    assert b"pass" not in server.heard
 
 
 async def until_there(found: list[Message], count: int) -> None:
