@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from bench import catchup, challengers, environments, policy, sizes, soak, table
+from bench import catchup, challengers, compare_time, environments, policy, sizes, soak, table
 from bench.peers.base import MODELS, Model, Peer
 from bench.peers.known import PEERS
 from bench.results import FOLDER
@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_soak(add("soak", lambda given: soak.measure(given.results, requests=given.requests), "memory"))
     _add_challengers(add("challengers", _challengers, "the champion's p99 beside ten challengers"))
     _add_archive(add("archive", lambda given: catchup.measure(given.results, given.seconds), "catch-up"))
+    _add_compare(add("compare", _compare, "a comparison of two contenders over a large archive"))
     _add_policy(add("policy", _policy, "changes of who answers"))
     return top
 
@@ -70,6 +71,11 @@ def _add_challengers(added: argparse.ArgumentParser) -> None:
 
 def _add_archive(added: argparse.ArgumentParser) -> None:
     added.add_argument("--seconds", type=float, default=5, help="length of the load (5)")
+
+
+def _add_compare(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--requests", type=int, default=10_000_000, help="how many are archived (10,000,000)")
+    added.add_argument("--times", type=int, default=3, help="how often, for the medians (3)")
 
 
 def _add_policy(added: argparse.ArgumentParser) -> None:
@@ -121,6 +127,10 @@ def _challengers(given: Arguments) -> None:
     challengers.measure(
         given.results, rate=given.rate, seconds=given.seconds, rounds=given.rounds, together=given.together
     )
+
+
+def _compare(given: Arguments) -> None:
+    compare_time.measure(given.results, requests=given.requests, times=given.times)
 
 
 if __name__ == "__main__":

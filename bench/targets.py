@@ -65,6 +65,7 @@ def of_figures(runs: Mapping[str, Run | None]) -> list[Target]:
         ("import", "core install", 300, False, "{:.0f} MB"),
         ("soak", "memory, more than at the start", 5, False, "{:+.1f} %"),
         ("archive", "catch-up", 100_000, True, "{:,.0f} rows/s"),
+        ("compare", "comparison of two contenders", 10, False, "{:.1f} s"),
         ("policy", "from the change to its use, longest", 1000, False, "{:,.0f} ms"),
     ]
     return [

@@ -65,7 +65,7 @@ class Vector:
 def main(folder: Path = VECTORS) -> None:
     for old in folder.glob("*/*.json"):
         old.unlink()
-    for vectors in (inputs(), tensors(), scores(), answers(), others(), tolerated(), refused()):
+    for vectors in (inputs(), tensors(), scores(), answers(), outcomes(), others(), tolerated(), refused()):
         for vector in vectors:
             vector.write(folder)
 
@@ -102,6 +102,11 @@ def answers_frame(count: int, columns: Mapping[str, Tensor], **optional: Any) ->
     frame |= {"rows": optional.pop("rows")} if "rows" in optional else {}
     frame |= {"rules": ["champion"] * count, "total_ms": [1.5] * count}
     return frame | optional | {"done": NOW + 2_000, "columns": dict(columns)}
+
+
+def outcomes_frame(count: int, columns: Mapping[str, Tensor], **optional: Any) -> dict[str, Any]:
+    frame = envelope("outcomes", source="outcomes-00c0ffee", seq=1) | {"ids": IDS[:count]} | optional
+    return frame | {"observed": [NOW - n for n in range(count)], "done": NOW, "columns": dict(columns)}
 
 
 def numbers(*values: float) -> Tensor:
@@ -251,6 +256,21 @@ def answers() -> Iterator[Vector]:
     )
 
 
+def outcomes() -> Iterator[Vector]:
+    yield valid("outcomes-one", "What really happened after one request.", outcomes_frame(1, PROGRESSION))
+    yield valid(
+        "outcomes-several",
+        "Of three requests, each of one row: `numbers` is absent.",
+        outcomes_frame(3, {"progression": numbers(151.0, 75.0, 141.0)}),
+    )
+    yield valid(
+        "outcomes-numbers",
+        "Rows 2 and 0 of one request, and row 1 of another.",
+        outcomes_frame(3, {"progression": numbers(151.0, 75.0, 141.0)}, numbers=[2, 0, 1])
+        | {"ids": [IDS[0], IDS[0], IDS[2]]},
+    )
+
+
 def others() -> Iterator[Vector]:
     seen = input_frame(1, BMI)
     decoy = envelope("decoy", source="decoy-5eed", seq=1) | {"done": NOW + 900}
@@ -262,6 +282,14 @@ def others() -> Iterator[Vector]:
     )
     probe = envelope("probe", source="gateway", seq=0) | {"reply": "probed.77"}
     yield valid("probe", "Asks one contender to answer on `reply`.", probe)
+    lookup = envelope("lookup", source="outcomes-00c0ffee", seq=3) | {"reply": "found.00c0ffee", "ids": IDS}
+    yield valid("lookup", "Asks the archiver for three requests.", lookup)
+    found = envelope("found", source="archiver", seq=0) | {"origin": "outcomes-00c0ffee", "frame": 3}
+    yield valid(
+        "found",
+        "The first has two rows, there is no second, and of the third nothing can be said yet.",
+        found | {"rows": [2, 0, None]},
+    )
 
 
 def tolerated() -> Iterator[Vector]:

@@ -50,6 +50,14 @@ class NotFound(PodiumError):
     """A name that does not exist; the message lists the names that do."""
 
 
+class UnknownRequest(NotFound):
+    """An outcome for a request that nobody made; `path` is where in the body, or header, its id is."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
 class MethodNotAllowed(PodiumError):
     """The path exists, the method does not."""
 
@@ -103,6 +111,14 @@ class MissingExtra(PodiumError):
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} is not installed: pip install 'podium[{extra}]'")
         self.extra = extra
+
+
+class ArchiveError(PodiumError):
+    """The archive does not hold, or cannot give, what was asked; the message says what it holds."""
+
+
+class BadPeriod(ArchiveError):
+    """What should say a stretch of time does not."""
 
 
 class PackageError(PodiumError):

@@ -151,3 +151,18 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     version: str
     rule: str
     ms: float
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What really happened after one row of a request.
+
+    `row` is the row's number within its request, `observed` when it happened (µs since the epoch; None:
+    when it came in). `values` are the outputs that are known, at least one, checked against the schema.
+    `path` is where it stood in the body.
+    """
+
+    id: str
+    row: int = 0
+    observed: int | None = None
+    values: dict[str, Any]
+    path: str = "$"

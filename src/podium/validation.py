@@ -47,7 +47,7 @@ class Validator:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        row: Any = _row_type(schema)
+        row: Any = row_type(schema)
         rows: Any = list[row]
         self._row = row
         self._body: Any = row | rows
@@ -69,7 +69,7 @@ class Validator:
         count = len(decoded) if isinstance(decoded, list) else 1
         # Every key once means as many colons as fields; anything else is looked at closely.
         if body.count(b":") != count * self._required:
-            _refuse_duplicates(body)
+            refuse_duplicates(body)
         return self._rows(decoded)
 
     def query(self, text: str) -> Rows:
@@ -135,14 +135,8 @@ class Validator:
         return Rows(checked, len(rows), single)
 
     def _lenient(self, body: bytes, error: Exception) -> Any:
-        """Tell `NaN` and numbers past a float, which some clients write, from what is not JSON."""
         try:
-            found = json.loads(body.decode("utf-8-sig"))
-            json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
-        except (ValueError, RecursionError):
-            raise NotJSON(f"the body is not JSON: {error}", expected=str(self.schema)) from None
-        try:
-            decoded = msgspec.convert(found, self._body)
+            decoded = msgspec.convert(read_leniently(body, error, self.schema), self._body)
         except msgspec.ValidationError as problem:
             raise self._explain(problem) from None
         self._refuse_infinite(decoded if isinstance(decoded, list) else [decoded])
@@ -151,42 +145,109 @@ class Validator:
     def _refuse_infinite(self, rows: Sequence[Any]) -> None:
         for row in rows:
             for field, value in zip(self.schema.fields, _values(row), strict=True):
-                if not field.missing and not _is_finite(value):
-                    raise _not_finite(field)
+                if not field.missing and not is_finite(value):
+                    raise not_finite(field)
 
     def _explain(self, error: msgspec.ValidationError) -> InvalidInput:
-        """msgspec's message with the field's own path, and what the schema expects there."""
-        message, _, at = str(error).partition(" - at `")
-        path = at.rstrip("`") or "$"
-        name = re.search(r"field `(.*)`$", message)
-        if name and "missing" in message:
-            return self._missing(name[1], path)
-        if name and "unknown" in message:
-            return self._unknown(name[1], path)
-        field = next((f for f in self.schema.fields if _is_at(path, f.name)), None)
-        return InvalidInput(f"{message} at {path}", path=path, expected=str(field or self.schema))
+        return explained(error, self.schema)
 
     def _missing(self, name: str, path: str) -> InvalidInput:
-        field = self.schema[name]
-        return InvalidInput(f"{name!r} is missing", path=f"{path}.{name}", expected=str(field))
+        return _is_missing(self.schema, name, path)
 
     def _unknown(self, name: str, path: str) -> InvalidInput:
-        return InvalidInput(
-            f"{name!r} is not an input{self.schema.nearest(name)}",
-            path=f"{path}.{name}",
-            expected=str(self.schema),
-        )
+        return _is_unknown(self.schema, name, path, "an input")
+
+
+# --- what is wrong --------------------------------------------------------------------------
+
+
+def read_leniently(body: bytes, error: Exception, schema: Schema) -> Any:
+    """Tell `NaN` and numbers past a float, which some clients write, from what is not JSON."""
+    try:
+        found = json.loads(body.decode("utf-8-sig"))
+        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    except (ValueError, RecursionError):
+        raise NotJSON(f"the body is not JSON: {error}", expected=str(schema)) from None
+    return found
+
+
+def path_of(error: msgspec.ValidationError) -> tuple[str, str]:
+    """msgspec's message, and the path that it ends with."""
+    message, _, at = str(error).partition(" - at `")
+    return message, at.rstrip("`") or "$"
+
+
+def explained(
+    error: msgspec.ValidationError, schema: Schema, *, what: str = "an input", below: str = ""
+) -> InvalidInput:
+    """msgspec's message with the field's own path, and what the schema expects there.
+
+    `below` is where in an item of the body the fields are, as in `.outcome`.
+    """
+    message, path = path_of(error)
+    name = re.search(r"field `(.*)`$", message)
+    if name and "missing" in message:
+        return _is_missing(schema, name[1], path)
+    if name and "unknown" in message:
+        return _is_unknown(schema, name[1], path, what)
+    field = next((f for f in schema.fields if _is_at(path, f.name, below)), None)
+    return InvalidInput(f"{message} at {path}", path=path, expected=str(field or schema))
+
+
+def _is_missing(schema: Schema, name: str, path: str) -> InvalidInput:
+    return InvalidInput(f"{name!r} is missing", path=f"{path}.{name}", expected=str(schema[name]))
+
+
+def _is_unknown(schema: Schema, name: str, path: str, what: str) -> InvalidInput:
+    return InvalidInput(
+        f"{name!r} is not {what}{schema.nearest(name)}", path=f"{path}.{name}", expected=str(schema)
+    )
+
+
+def not_finite(field: Field, path: str = "") -> InvalidInput:
+    return InvalidInput(
+        f"{field.name!r} is NaN or infinite", path=path or f"$.{field.name}", expected=f"a finite {field}"
+    )
+
+
+def is_finite(value: Any) -> bool:
+    """Whether there is nothing else in a number, or in lists of them."""
+    if isinstance(value, list):
+        return all(map(is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _is_at(path: str, name: str, below: str) -> bool:
+    return re.match(rf"\$(\[[^\]]*\])?{re.escape(below)}\.{re.escape(name)}(\[|$)", path) is not None
+
+
+def refuse_duplicates(body: bytes) -> None:
+    """JSON parsers keep the last of two equal keys; a client that sends both is mistaken."""
+
+    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in found]
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidInput(f"{name!r} is given twice", path=f"$.{name}", expected="once")
+        return dict(found)
+
+    json.loads(body, object_pairs_hook=pairs)
 
 
 # --- types built from a schema --------------------------------------------------------------
 
 
-def _row_type(schema: Schema) -> Any:
-    """A msgspec type for one row: typed decoding is the validation."""
+def row_type(schema: Schema, *, partial: bool = False) -> Any:
+    """A msgspec type for one row: typed decoding is the validation.
+
+    In a `partial` row any field may be left out, and is `msgspec.UNSET` then.
+    """
     fields: list[Any] = []
     for index, field in enumerate(schema.fields):
         hint = _hint(field)
-        if field.optional:
+        if partial:
+            fields.append((f"f{index}", hint | msgspec.UnsetType, msgspec.UNSET))
+        elif field.optional:
             fields.append((f"f{index}", hint, _default(field)))
         else:
             fields.append((f"f{index}", hint))
@@ -241,7 +302,7 @@ def _checked_array(field: Field, array: np.ndarray) -> np.ndarray:
     if array.dtype == np.uint64 and field.type is Kind.INT and array.size and array.max() > 2**63 - 1:
         raise InvalidInput(f"{field.name!r} is over 2**63 - 1", path=path, expected=str(field))
     if array.dtype.kind == "f" and not field.missing and not np.isfinite(array).all():
-        raise _not_finite(field)
+        raise not_finite(field)
     return array.astype(field.dtype, copy=False)
 
 
@@ -257,32 +318,3 @@ def _can_be(kind: Kind, array: np.ndarray) -> bool:
             return array.dtype.kind in "iu"
         case Kind.BOOL:
             return array.dtype.kind == "b"
-
-
-def _not_finite(field: Field) -> InvalidInput:
-    return InvalidInput(
-        f"{field.name!r} is NaN or infinite", path=f"$.{field.name}", expected=f"a finite {field}"
-    )
-
-
-def _is_finite(value: Any) -> bool:
-    if isinstance(value, list):
-        return all(map(_is_finite, value))
-    return not isinstance(value, float) or math.isfinite(value)
-
-
-def _is_at(path: str, name: str) -> bool:
-    return re.match(rf"\$(\[[^\]]*\])?\.{re.escape(name)}(\[|$)", path) is not None
-
-
-def _refuse_duplicates(body: bytes) -> None:
-    """JSON parsers keep the last of two equal keys; a client that sends both is mistaken."""
-
-    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in found]
-        for name in names:
-            if names.count(name) > 1:
-                raise InvalidInput(f"{name!r} is given twice", path=f"$.{name}", expected="once")
-        return dict(found)
-
-    json.loads(body, object_pairs_hook=pairs)

@@ -367,6 +367,18 @@ async def test_positions_go_on_after_everything_was_trimmed(stream: Stream) -> N
     assert await read_all(stream, 1, after=last) == [Kept(last + 1, b"next")]
 
 
+async def test_the_last_position_is_the_newest_message_s_and_none_where_nothing_is_kept(
+    stream: Stream, other: Stream
+) -> None:
+    assert await stream.last() == 0
+    for payload in numbered(3):
+        other.publish("input", payload)
+    newest = (await read_all(stream, 3))[-1].position
+    assert await stream.last() == newest
+    await stream.trim(newest)
+    assert await stream.last() == 0
+
+
 async def test_trimming_twice_or_back_changes_nothing(stream: Stream) -> None:
     for payload in numbered(6):
         stream.publish("input", payload)
@@ -433,6 +445,8 @@ async def test_reading_while_the_broker_is_away_says_so(stream: Stream, world: W
     await until(lambda: not stream.connected)
     with pytest.raises(StreamAway):
         await stream.read(0, 10, 0.05)
+    with pytest.raises(StreamAway):
+        await stream.last()
 
 
 async def test_subscriptions_survive_a_crash_of_the_broker(

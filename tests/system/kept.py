@@ -11,7 +11,7 @@ from tests.system.running import Node, until
 
 from podium.project import load
 
-TABLES = ("requests", "scores", "answers", "decoy")
+TABLES = ("requests", "scores", "answers", "decoy", "outcomes")
 SETTLE_SECONDS = 40.0
 
 

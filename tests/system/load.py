@@ -8,8 +8,9 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,10 +28,12 @@ HUNG, BROKEN, REFUSED = "hung", "broken", "refused"
 class Seen:
     """What one request met: `what` is the status, or one of the three words above.
 
-    `headers` are those of a refusal; `began` and `ended` are on the monotonic clock, in seconds.
+    `body` says which of the load's bodies it was; `headers` are those of a refusal; `began` and `ended` are
+    on the monotonic clock, in seconds.
     """
 
     id: str
+    body: int
     what: int | str
     rule: str = ""
     model: str = ""
@@ -42,7 +45,7 @@ class Seen:
 class Load:
     """Sends requests, each with an id of its own, until told to stop. `with` starts it in a thread.
 
-    `rate` is for all connections together, per second. No request is sent twice.
+    `rate` is for all connections together, per second; `bodies` take turns. No request is sent twice.
     """
 
     def __init__(
@@ -52,7 +55,7 @@ class Load:
         endpoint: str = "diabetes",
         connections: int = 16,
         rate: float = 300.0,
-        body: bytes = ROW,
+        bodies: Sequence[bytes] = (ROW,),
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.seen: list[Seen] = []
@@ -60,7 +63,8 @@ class Load:
         self._path = f"/score/{endpoint}"
         self._connections = connections
         self._pause = connections / rate
-        self._body = body
+        self._bodies = bodies
+        self._turns = count()
         self._headers = dict(headers or {})
         self._name = secrets.token_hex(4)
         self._stop = threading.Event()
@@ -130,12 +134,13 @@ class Load:
 
     async def _ask(self, connection: Connection, id: str, began: float) -> Seen:
         what: int | str
+        body = next(self._turns) % len(self._bodies)
         rule = model = ""
         refusal: Mapping[str, str] = {}
         try:
             async with asyncio.timeout(PATIENCE):
                 reply = await connection.ask(
-                    "POST", self._path, self._body, {"podium-id": id, **self._headers}
+                    "POST", self._path, self._bodies[body], {"podium-id": id, **self._headers}
                 )
         except TimeoutError:
             what = HUNG
@@ -152,7 +157,9 @@ class Load:
             else:
                 refusal = reply.headers
         ended = time.monotonic()
-        return Seen(id=id, what=what, rule=rule, model=model, headers=refusal, began=began, ended=ended)
+        return Seen(
+            id=id, body=body, what=what, rule=rule, model=model, headers=refusal, began=began, ended=ended
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from podium.protocol.frames import AnswersFrame, DecoyFrame, Frame, InputFrame, 
 from podium.streams.nats import NatsStream
 
 ROOT = Path(__file__).parents[2]
+PATH = os.pathsep.join((str(ROOT), str(ROOT / "src")))
 PATIENCE = 60.0
 SUBJECTS = {
     InputFrame: "input",
@@ -53,7 +54,7 @@ class Scene:
 
     async def _start(self, *arguments: str) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
-            *arguments, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=asyncio.subprocess.DEVNULL
+            *arguments, env={**os.environ, "PYTHONPATH": PATH}, stderr=asyncio.subprocess.DEVNULL
         )
         self.running.append(process)
         return process

@@ -109,7 +109,7 @@ def test_a_stream_at_its_limit_counts_what_it_loses_and_keeps_again_once_there_i
     mount(project / ".podium" / "stream", STREAM_BYTES)  # of which the stream takes half
     node = up(project)
     archiver = node.send("archiver", signal.SIGSTOP)
-    with Load(node.url, connections=1, rate=100, body=MANY_ROWS) as load:
+    with Load(node.url, connections=1, rate=100, bodies=[MANY_ROWS]) as load:
         until(lambda: node.status().unkept > 0)
         time.sleep(CALM)
         said = podium(project, "status").stdout

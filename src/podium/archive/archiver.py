@@ -57,8 +57,9 @@ class Archiver:
     """Archives one endpoint's stream until it is told to stop.
 
     On the board it sets the gauges `beat` (µs since the epoch: it lives), `archived` (requests
-    whose answer is in the tables, of all time), `archive_failing` (1 while nothing can be
-    written), and counts `junk` (messages that fit no table) and `duplicates`.
+    whose answer is in the tables, of all time), `outcomes_archived` (the same of outcomes),
+    `archive_failing` (1 while nothing can be written), and counts `junk` (messages that fit no
+    table) and `duplicates`.
     """
 
     def __init__(
@@ -83,6 +84,11 @@ class Archiver:
         self._limit = FIRST_LIMIT
         self._next_trim = 0.0
         self._loud = Loud()
+
+    @property
+    def position(self) -> int:
+        """Everything that the stream holds up to here is in the tables."""
+        return self._after
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns after `stop`, with all that the stream then holds archived (or 5 s later).
@@ -221,6 +227,7 @@ class Archiver:
 
     def _report(self) -> None:
         self._board.gauge("archived").set(self._tables.answered)
+        self._board.gauge("outcomes_archived").set(self._tables.outcomes)
 
     async def _beat(self) -> None:
         beat = self._board.gauge("beat")

@@ -21,6 +21,7 @@ from podium.protocol.frames import (
     Frame,
     InputFrame,
     KeptFrame,
+    OutcomesFrame,
     Reader,
     ScoresFrame,
     Tensor,
@@ -80,6 +81,8 @@ class Door:
                 return self._score(position, frame)
             case AnswersFrame():
                 return self._answer(position, frame)
+            case OutcomesFrame():
+                return self._outcome(position, frame)
         raise BadInput(f"a frame of kind {type(frame).__name__}")
 
     def _request(
@@ -111,7 +114,7 @@ class Door:
         _require(all(0 <= index < len(ids) for index in named), "the index of a failed or late request")
         _require(0 <= frame.done < TIME_LIMIT, "the time when it was done")
         failed = frame.error is not None or len(frame.errors or ()) == len(ids)
-        _check(self._outputs, frame.columns, total, all_failed=failed)
+        _check(self._outputs, frame.columns, total, partial=failed)
         return Entry(
             table=names.SCORES,
             position=position,
@@ -137,6 +140,25 @@ class Door:
             total=total,
         )
 
+    def _outcome(self, position: int, frame: OutcomesFrame) -> Entry[OutcomesFrame]:
+        total = _rows(frame.ids, None)
+        _require(len(frame.observed) == total, "one value for each outcome")
+        numbers = frame.numbers or [0] * total
+        _require(len(numbers) == total, "one number for each outcome")
+        _require(all(0 <= number < INT_LIMIT for number in numbers), "the number of a row")
+        _require(all(0 <= time < TIME_LIMIT for time in (frame.done, *frame.observed)), "a time")
+        _require(any(field.name in frame.columns for field in self._outputs.fields), "none of the outputs")
+        _check(self._outputs, frame.columns, total, partial=True)
+        return Entry(
+            table=names.OUTCOMES,
+            position=position,
+            source=frame.source,
+            seq=frame.seq,
+            frame=frame,
+            ids=frame.ids,
+            total=total,
+        )
+
 
 def _require(holds: bool, what: str) -> None:
     if not holds:
@@ -152,11 +174,11 @@ def _rows(ids: Sequence[str], rows: list[int] | None) -> int:
     return sum(rows)
 
 
-def _check(schema: Schema, columns: dict[str, Tensor], rows: int, *, all_failed: bool = False) -> None:
-    """A field that is not there is fine if it is optional, or if there is nothing to say anyway."""
+def _check(schema: Schema, columns: dict[str, Tensor], rows: int, *, partial: bool = False) -> None:
+    """A field that is not there is fine if it is optional, or if any may be left out."""
     for field in schema.fields:
         packed = columns.get(field.name)
         if packed is not None:
             check(field, packed, rows)
-        elif not (field.optional or all_failed):
+        elif not (field.optional or partial):
             raise BadInput(f"{field.name!r} is missing, expected {field}")

@@ -16,7 +16,7 @@ from arro3.core import Schema as ArrowSchema
 from podium.archive import columns, names
 from podium.archive.columns import BOOL, DATE, FLOAT, INT, STRING, TIME
 from podium.archive.entries import Entry
-from podium.protocol.frames import AnswersFrame, InputFrame, ScoresFrame
+from podium.protocol.frames import AnswersFrame, InputFrame, OutcomesFrame, ScoresFrame
 from podium.schema import Schema
 
 DAY = "day"
@@ -61,7 +61,7 @@ class Span:
 class Layout(ABC):
     """One table: its name, its columns in order, and its rows from a batch of entries.
 
-    `fields` are of the endpoint's inputs or outputs, and appear as `in_NAME` or `out_NAME`.
+    `fields` are of the endpoint's inputs or outputs, and appear as `in_NAME`, `out_NAME` or `true_NAME`.
     """
 
     name: ClassVar[str]
@@ -160,7 +160,7 @@ class Scores(Layout):
 
     def arrays(self, entries: Sequence[Entry[ScoresFrame]], span: Span, day: date) -> Iterator[Array]:
         frames = [entry.frame for entry in entries]
-        statuses, errors = _outcomes(entries, span)
+        statuses, errors = _statuses(entries, span)
         yield _ids(entries, span)
         yield span.numbers()
         yield columns.days(day, span.count)
@@ -207,6 +207,24 @@ class Answers(Layout):
         yield span.of_frames(columns.times([frame.done for frame in frames]))
 
 
+class Outcomes(Layout):
+    """What really happened. A second outcome of a row corrects the first: `received` tells which is newer."""
+
+    name = names.OUTCOMES
+    prefix = "true_"
+    before = (("id", STRING), ("row", INT), (DAY, DATE), ("observed", TIME))
+    after = (("received", TIME),)
+
+    def arrays(self, entries: Sequence[Entry[OutcomesFrame]], span: Span, day: date) -> Iterator[Array]:
+        frames = [entry.frame for entry in entries]
+        yield _ids(entries, span)
+        yield columns.integers(_flat(frame.numbers or [0] * len(frame.ids) for frame in frames))
+        yield columns.days(day, span.count)
+        yield columns.times(_flat(frame.observed for frame in frames))
+        yield from self.values(entries, span)
+        yield span.of_frames(columns.times([frame.done for frame in frames]))
+
+
 def _ids(entries: Sequence[Entry[Any]], span: Span) -> Array:
     return span.of_requests(columns.strings(_flat(entry.ids for entry in entries)))
 
@@ -215,7 +233,7 @@ def _flat(lists: Iterable[Iterable[Any]]) -> list[Any]:
     return list(chain.from_iterable(lists))
 
 
-def _outcomes(entries: Sequence[Entry[ScoresFrame]], span: Span) -> tuple[np.ndarray, Array]:
+def _statuses(entries: Sequence[Entry[ScoresFrame]], span: Span) -> tuple[np.ndarray, Array]:
     """Each request's status, and what happened to those that failed."""
     statuses = np.full(int(span.requests.sum()), OK)
     codes = np.zeros(len(statuses), np.int64)

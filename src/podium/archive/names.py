@@ -6,7 +6,8 @@ REQUESTS = "requests"
 SCORES = "scores"
 ANSWERS = "answers"
 DECOY = "decoy"
-TABLES = (REQUESTS, SCORES, ANSWERS, DECOY)
+OUTCOMES = "outcomes"
+TABLES = (REQUESTS, SCORES, ANSWERS, DECOY, OUTCOMES)
 
 
 def table_uri(archive: str, endpoint: str, name: str) -> str:

@@ -9,8 +9,8 @@ from datetime import date
 from typing import Any
 
 from podium.archive.entries import Entry
-from podium.archive.layouts import Answers, Decoy, Layout, Requests, Scores
-from podium.archive.names import table_uri
+from podium.archive.layouts import Answers, Decoy, Layout, Outcomes, Requests, Scores
+from podium.archive.names import OUTCOMES, table_uri
 from podium.archive.table import Appended, Table
 from podium.schema import Schema
 
@@ -33,8 +33,15 @@ class Tables:
 
     def __init__(self, archive: str, endpoint: str, inputs: Schema, outputs: Schema) -> None:
         # The order of commits: answers come last, so that whoever counts them finds the rest there.
-        layouts: tuple[Layout, ...] = (Scores(outputs), Decoy(inputs), Requests(inputs), Answers(outputs))
+        layouts: tuple[Layout, ...] = (
+            Scores(outputs),
+            Decoy(inputs),
+            Requests(inputs),
+            Outcomes(outputs),
+            Answers(outputs),
+        )
         self._tables = [Table(table_uri(archive, endpoint, layout.name), layout) for layout in layouts]
+        self._outcomes = next(each for each in self._tables if each.layout.name == OUTCOMES)
         self._sure = True
         self._next_vacuum = time.monotonic() + FIRST_VACUUM_SECONDS
 
@@ -42,6 +49,11 @@ class Tables:
     def answered(self) -> int:
         """The number of requests whose answer is archived, of all time."""
         return self._tables[-1].requests
+
+    @property
+    def outcomes(self) -> int:
+        """The number of outcomes that are archived, of all time, corrections too."""
+        return self._outcomes.requests
 
     @property
     def position(self) -> int:

@@ -17,6 +17,7 @@ COMMANDS = {
     "up": ("podium.cli.node:up", "Run the endpoint on this machine."),
     "down": ("podium.cli.node:down", "Stop what `podium up` started."),
     "score": ("podium.cli.score:score", "Ask the running endpoint."),
+    "outcome": ("podium.cli.outcome:outcome", "Say what really happened after a request."),
     "status": ("podium.cli.status:status", "Show contenders, counts, latencies, processes."),
     "plan": ("podium.cli.policy:plan", "Show what applying podium.toml would change."),
     "apply": ("podium.cli.policy:apply", "Make the live policy what podium.toml says."),
@@ -25,6 +26,7 @@ COMMANDS = {
     "promote": ("podium.cli.policy:promote", "Make a contender the champion."),
     "rollback": ("podium.cli.policy:rollback", "Go back to the last good revision."),
     "history": ("podium.cli.policy:history", "Show every revision of the policy."),
+    "compare": ("podium.cli.compare:compare", "Compare two contenders on the same requests."),
     "doctor": ("podium.cli.doctor:doctor", "Find what stands in the way, and say how to mend it."),
 }
 HIDDEN = {"run": "podium.cli.run:run"}

@@ -12,8 +12,9 @@ import click
 import msgspec
 from msgspec.structs import replace
 
+from podium.cli import gating
 from podium.cli.control import Control, lineup, project_here
-from podium.errors import NotFound, PolicyError, UnknownVersion
+from podium.errors import ArchiveError, NotFound, PolicyError, UnknownVersion
 from podium.node.contenders import candidate, policy_of
 from podium.project import FILE, ModelSettings, Project, parse_part
 from podium.records import Contender, Policy, Role
@@ -34,6 +35,9 @@ def endpoint_and_model(words: Sequence[str]) -> tuple[str | None, str]:
 
 
 _words = click.argument("words", nargs=-1, required=True, metavar="[ENDPOINT] MODEL[@VERSION]")
+_force = click.option(
+    "--force", metavar="REASON", default="", help="Past shut gates, for this reason, which is recorded."
+)
 _reason = click.option("--reason", default="", help="Why, for the history.")
 
 
@@ -74,8 +78,9 @@ def plan(endpoint: str | None, as_json: bool) -> None:
 @click.command()
 @click.argument("endpoint", required=False)
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@_force
 @_reason
-def apply(endpoint: str | None, yes: bool, reason: str) -> None:
+def apply(endpoint: str | None, yes: bool, force: str, reason: str) -> None:
     """Make the live policy what podium.toml says, with the versions that are live where it pins none."""
 
     async def do(control: Control) -> None:
@@ -89,7 +94,9 @@ def apply(endpoint: str | None, yes: bool, reason: str) -> None:
             click.confirm("apply?", abort=True)
         for contender in target.scoring:
             _fitting(control, contender)
-        await control.change(live, target, reason=reason or f"{FILE} applied")
+        promotes = target.champion.name != live.champion.name
+        passed = await _through_gates(control, target.champion, force) if promotes else ""
+        await control.change(live, target, reason=f"{reason or f'{FILE} applied'}{passed}")
 
     _with_control(endpoint, do)
 
@@ -197,19 +204,47 @@ def leave(words: tuple[str, ...], reason: str) -> None:
 
 @click.command()
 @_words
+@_force
 @_reason
-def promote(words: tuple[str, ...], reason: str) -> None:
-    """Make a contender the champion; the champion until now goes on as a challenger."""
+def promote(words: tuple[str, ...], force: str, reason: str) -> None:
+    """Make a contender the champion, if the gates are open; the champion until now becomes a challenger."""
     endpoint, word = endpoint_and_model(words)
 
     async def do(control: Control) -> None:
         live = await control.live()
         changed = changes.promoted(live, word)
-        await control.change(live, changed, reason=reason or f"{changed.champion.name} promoted")
+        passed = await _through_gates(control, changed.champion, force)
+        why = reason or f"{changed.champion.name} promoted"
+        await control.change(live, changed, reason=f"{why}{passed}")
         _show(changes.differences(live, changed))
         click.echo(f"Back: podium rollback {live.endpoint}")
 
     _with_control(endpoint, do)
+
+
+async def _through_gates(control: Control, contender: Contender, force: str) -> str:
+    """Judge a promotion by the live policy's gates; returns what the history is to say of them.
+
+    Raises PolicyError, with what each gate measured, for one that is shut, unless it is forced.
+    """
+    history = await control.history()
+    if not gating.any_set(history[-1].gates):
+        return ""
+    try:
+        results = await asyncio.to_thread(gating.results, control.project, history, contender)
+    except (ArchiveError, NotFound) as error:  # nothing to judge by is no reason to let somebody in
+        shut = f"no gate can be judged: {error}"
+    else:
+        for line in gating.words(results):
+            click.echo(line)
+        shut = ", ".join(result.gate for result in results if not result.passed)
+        shut = shut and f"shut: {shut}"
+    if shut and not force:
+        raise PolicyError(
+            f"{contender.name} is not promoted, {shut}. More requests and outcomes may open a gate; "
+            '`--force "REASON"` promotes all the same, and is recorded'
+        )
+    return f"; forced ({shut}): {force}" if shut else "; all gates open"
 
 
 @click.command()

@@ -91,15 +91,20 @@ def archiver(settings: Path) -> None:
 
     async def job(run: Run, stream: Stream, board: Board, stop: asyncio.Event) -> None:
         from podium.archive.archiver import Archiver  # each process imports only what it runs
+        from podium.archive.lookups import Lookups
 
-        await Archiver(
+        archiver = Archiver(
             stream,
             archive=run.archive,
             endpoint=run.endpoint,
             inputs=run.inputs,
             outputs=run.outputs,
             board=board,
-        ).run(stop)
+        )
+        async with Lookups(
+            stream, archive=run.archive, endpoint=run.endpoint, position=lambda: archiver.position
+        ):
+            await archiver.run(stop)
 
     _process("archiver", settings, job)
 

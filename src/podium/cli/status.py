@@ -52,6 +52,7 @@ class ContenderStatus(msgspec.Struct, frozen=True, kw_only=True):
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint, all-time counts of requests, its contenders and processes.
 
+    `outcomes` counts rows of ground truth that were taken, `outcomes_archived` those in the tables.
     `unkept` counts messages that the stream could not keep, `overdue` those that it does not confirm
     now; `archive_failing` says that the archiver cannot write its tables now. `drift` is what
     `podium apply` would change to make the live policy what the project file says.
@@ -66,6 +67,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     defaulted: int
     refused: int
     archived: int
+    outcomes: int
+    outcomes_archived: int
     unkept: int
     overdue: int
     archive_failing: bool
@@ -132,6 +135,8 @@ def of(run: Run, state: NodeState, counts: Counts) -> Status:
         defaulted=total(counts, "defaulted"),
         refused=total(counts, "refused"),
         archived=total(counts, "archived"),
+        outcomes=total(counts, "outcomes"),
+        outcomes_archived=total(counts, "outcomes_archived"),
         unkept=total(counts, "unkept"),
         overdue=total(counts, "overdue"),
         archive_failing=total(counts, "archive_failing") > 0,
@@ -203,6 +208,7 @@ def _counts_line(found: Status) -> str:
     return (
         f"received {found.received:,}, answered {found.answered:,} ({found.defaulted:,} with the default), "
         f"refused {found.refused:,}, archived {found.archived:,}"
+        + (f"; outcomes {found.outcomes:,}, archived {found.outcomes_archived:,}" if found.outcomes else "")
     )
 
 

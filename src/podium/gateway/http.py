@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
-from urllib.parse import unquote
 
 import msgspec
 import numpy as np
@@ -24,15 +23,17 @@ from podium.errors import (
     TooLarge,
     TooManyRequests,
     UnknownEncoding,
+    UnknownRequest,
 )
 from podium.gateway.limits import Bodies, caller_id, deadline_ms
 from podium.gateway.metrics import CONTENT_TYPE, metrics_text
+from podium.gateway.outcomes import Outcomes, Taken
 from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
 from podium.gateway.problems import internal_error, problem
 from podium.gateway.rsgi import HeaderList, Protocol, ProtocolClosed, Reply, Scope
 from podium.gateway.training import Training
-from podium.protocol import docs_page, oip, openapi
+from podium.protocol import docs_page, oip, openapi, outcomes
 from podium.records import Answer
 from podium.run import Run
 from podium.validation import Rows, Validator
@@ -41,7 +42,17 @@ log = logging.getLogger(__name__)
 
 Handler: TypeAlias = Callable[[Scope, Protocol, float, str], Awaitable[Reply]]
 JSON = ("content-type", "application/json")
-REFUSALS = (BadInput, UnknownEncoding, TooLarge, SlowBody, TooManyRequests, Stopping, StreamAway)
+OUTCOME = "/outcome/"
+REFUSALS = (
+    BadInput,
+    UnknownEncoding,
+    UnknownRequest,
+    TooLarge,
+    SlowBody,
+    TooManyRequests,
+    Stopping,
+    StreamAway,
+)
 """What keeps a request out; the rest is answered, or was never a request to be scored."""
 
 _encode = msgspec.json.Encoder().encode
@@ -58,16 +69,39 @@ class ScoreReply(msgspec.Struct):
     ms: float
 
 
+class OutcomeReply(msgspec.Struct):
+    """The body of a request's outcome that was taken."""
+
+    id: str
+    outcome: dict[str, Any] | list[dict[str, Any]]
+    observed: str
+
+
+class OutcomesReply(msgspec.Struct):
+    """The body of many outcomes that were taken: of how many rows, and how many could not be checked."""
+
+    outcomes: int
+    unchecked: int
+
+
 class HttpGateway:
     """The HTTP routes of one endpoint, as an RSGI application."""
 
     def __init__(
-        self, run: Run, predictor: Predictor, probes: Probes, bodies: Bodies, training: Training
+        self,
+        run: Run,
+        predictor: Predictor,
+        probes: Probes,
+        bodies: Bodies,
+        *,
+        outcomes: Outcomes,
+        training: Training,
     ) -> None:
         self._run = run
         self._predictor = predictor
         self._probes = probes
         self._bodies = bodies
+        self._outcomes = outcomes
         self._training = training
         self._validator = Validator(run.inputs)
         self._contract = oip.Contract(run.endpoint, run.inputs, run.outputs)
@@ -77,9 +111,12 @@ class HttpGateway:
     def _table(self) -> list[tuple[str, dict[str, Handler]]]:
         model = re.escape(f"/v2/models/{self._run.endpoint}")
         version = f"{model}/versions/([^/]+)"
+        outcome = re.escape(f"{OUTCOME}{self._run.endpoint}")
         return [
             (re.escape(self._score_path), {"POST": self._score_post, "GET": self._score_get}),
             (f"{model}/infer|{version}/infer", {"POST": self._infer}),
+            (outcome, {"POST": self._take_many}),
+            (f"{outcome}/(.+)", {"POST": self._take_one}),
             (f"{re.escape(f'/train/{self._run.endpoint}')}/([^/]+)", {"POST": self._train, "GET": self._job}),
             ("/ready", {"GET": self._ready}),
             ("/live", {"GET": self._live}),
@@ -106,7 +143,8 @@ class HttpGateway:
             return  # the client left in the middle of its body
         except PodiumError as error:
             if isinstance(error, REFUSALS):
-                self._predictor.tally.refused(type(error).__name__)
+                door = self._outcomes if scope.path.startswith(OUTCOME) else self._predictor.tally
+                door.refused(type(error).__name__)
             reply = problem(error, scope.path)
         except Exception:
             log.exception("%s %s", scope.method, scope.path)
@@ -116,7 +154,7 @@ class HttpGateway:
             await self._bodies.discard(protocol)
 
     async def _reply(self, scope: Scope, protocol: Protocol, began: float) -> Reply:
-        path = unquote(scope.path)
+        path = scope.path  # which the server has decoded: an id may have a % of its own
         method = "GET" if scope.method == "HEAD" else scope.method  # the server leaves the body away
         for pattern, handlers in self._routes:
             if found := pattern.fullmatch(path):
@@ -173,6 +211,22 @@ class HttpGateway:
         )
         typed, content = self._contract.write(request, answer)
         return Reply(200, typed + _answer_headers(answer, scope), content)
+
+    # --- outcomes ---------------------------------------------------------------------------
+
+    async def _take_one(self, scope: Scope, protocol: Protocol, began: float, id: str) -> Reply:
+        body = await self._body(scope, protocol)
+        taken = await self._outcomes.of_request(id, body, scope.headers.get(outcomes.HEADER))
+        first = taken.outcomes[0]
+        rows = [outcomes.plain(outcome.values) for outcome in taken.outcomes]
+        observed = taken.received if first.observed is None else first.observed
+        reply = OutcomeReply(id, rows[0] if first.path == "$" else rows, outcomes.shown_time(observed))
+        return Reply(_status_of(taken), [JSON], _encode(reply))
+
+    async def _take_many(self, scope: Scope, protocol: Protocol, began: float, _: str) -> Reply:
+        taken = await self._outcomes.of_many(await self._body(scope, protocol))
+        reply = OutcomesReply(len(taken.outcomes), taken.unchecked)
+        return Reply(_status_of(taken), [JSON], _encode(reply))
 
     async def _body(self, scope: Scope, protocol: Protocol) -> bytes:
         encoding = scope.headers.get("content-encoding")
@@ -253,9 +307,14 @@ class HttpGateway:
 
     def _not_found(self, path: str) -> NotFound:
         name = self._run.endpoint
-        if path.startswith(("/score/", "/v2/models/", "/train/")):
+        if path.startswith(("/score/", "/v2/models/", "/train/", OUTCOME)):
             return NotFound(f"no such endpoint or route: {path}; the endpoint here is {name!r}")
         return NotFound(f"no route {path}; POST {self._score_path} scores, /docs shows the rest")
+
+
+def _status_of(taken: Taken) -> int:
+    """202 where somebody must believe that the request exists."""
+    return 202 if taken.unchecked else 200
 
 
 def _answer_headers(answer: Answer, scope: Scope) -> HeaderList:

@@ -23,6 +23,7 @@ from podium.errors import (
     TooManyRequests,
     Unauthorized,
     UnknownEncoding,
+    UnknownRequest,
 )
 from podium.gateway.rsgi import HeaderList, Reply
 
@@ -48,6 +49,7 @@ KINDS: dict[type[PodiumError], Kind] = {
     Unauthorized: Kind(401, "unauthorized", "A key is needed"),
     Forbidden: Kind(403, "forbidden", "Switched off here"),
     NotFound: Kind(404, "not-found", "No such name"),
+    UnknownRequest: Kind(404, "unknown-request", "No such request"),
     MethodNotAllowed: Kind(405, "method-not-allowed", "This route does not take that method"),
     SlowBody: Kind(408, "slow-body", "The body took too long"),
     TooLarge: Kind(413, "too-large", "The body is too large"),
@@ -65,8 +67,8 @@ INTERNAL = Kind(500, "internal-error", "Internal error")
 class Problem(msgspec.Struct, omit_defaults=True):
     """The members of a problem document.
 
-    `path` and `expected` come with bad input; `error` repeats `detail` on the routes of the Open
-    Inference Protocol, whose clients read nothing else.
+    `path` and `expected` come with bad input, `path` with an unknown request too; `error` repeats
+    `detail` on the routes of the Open Inference Protocol, whose clients read nothing else.
     """
 
     type: str
@@ -88,6 +90,8 @@ def problem(error: PodiumError, instance: str) -> Reply:
     if isinstance(error, BadInput):
         document.path = error.path
         document.expected = error.expected or None
+    elif isinstance(error, UnknownRequest):
+        document.path = error.path
     return _reply(document, _headers(error, kind))
 
 

@@ -12,6 +12,7 @@ from podium.counters import Board
 from podium.gateway.http import HttpGateway
 from podium.gateway.http1 import Http1Server
 from podium.gateway.limits import Bodies
+from podium.gateway.outcomes import Outcomes
 from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
 from podium.gateway.training import Training
@@ -47,14 +48,18 @@ async def serve(
             )
         )
         bodies = await stack.enter_async_context(Bodies(run.limits))
-        routes = HttpGateway(run, predictor, probes, bodies, Training(run, stream))
+        outcomes = await stack.enter_async_context(
+            Outcomes(run, stream, board, revision=lambda: predictor.policy.revision)
+        )
+        training = Training(run, stream)
+        http = HttpGateway(run, predictor, probes, bodies, outcomes=outcomes, training=training)
         listener = socket.socket(fileno=fd)
         server = await stack.enter_async_context(
-            Http1Server(routes.__rsgi__, listener, head_seconds=run.limits.header_seconds, backlog=BACKLOG)
+            Http1Server(http.__rsgi__, listener, head_seconds=run.limits.header_seconds, backlog=BACKLOG)
         )
         stopped = asyncio.create_task(stop.wait(), name="gateway stop")
         await asyncio.wait({stopped, server.clock, *predictor.tasks}, return_when=asyncio.FIRST_COMPLETED)
-        await predictor.drain(DRAIN_SECONDS)
+        await asyncio.gather(predictor.drain(DRAIN_SECONDS), outcomes.drain(DRAIN_SECONDS))
         await server.stop(CLOSE_SECONDS)
         for failed in (task for task in predictor.tasks if task.done()):
             failed.result()  # raises; the supervisor starts this process anew

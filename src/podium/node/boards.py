@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 RETIRED = f"retired{SUFFIX}"
 BASE = f"base{SUFFIX}"
 RETIRING = ".retiring"
-LASTING = ("archived",)
+LASTING = ("archived", "outcomes_archived")
 """Gauges that stay true when the process that set them has ended."""
 
 

@@ -122,13 +122,52 @@ class DecoyFrame(Frame, frozen=True, kw_only=True, tag="decoy"):
     input: bytes
 
 
+class OutcomesFrame(Frame, frozen=True, kw_only=True, omit_defaults=True, tag="outcomes"):
+    """What really happened, taken in at `done`.
+
+    Each of `ids` is one row: `numbers` says which of its request's, and is left out where all are row
+    0; `observed` is when each one happened. All have the same outputs; one that is not among the
+    columns is not known (yet). No row is there twice.
+    """
+
+    ids: list[str]
+    numbers: list[int] | None = None
+    observed: list[int]
+    done: int
+    columns: dict[str, Tensor]
+
+    @property
+    def rows(self) -> None:
+        """Each of `ids` has one row."""
+        return None
+
+
+class LookupFrame(Frame, frozen=True, kw_only=True, tag="lookup"):
+    """Asks the archiver, for `reply`, whether there are such requests; it is not kept."""
+
+    reply: str
+    ids: list[str]
+
+
+class FoundFrame(Frame, frozen=True, kw_only=True, tag="found"):
+    """The answer to a lookup, named by `origin` and `frame`; it is not kept.
+
+    `rows` says how many rows each request has: 0 where there is none, None where the archive is not
+    far enough to know.
+    """
+
+    origin: str
+    frame: int
+    rows: list[int | None]
+
+
 class ProbeFrame(Frame, frozen=True, kw_only=True, tag="probe"):
     """Asks one contender to score its own sample requests, for `reply`; it is not kept."""
 
     reply: str
 
 
-KeptFrame = InputFrame | ScoresFrame | AnswersFrame | DecoyFrame
+KeptFrame = InputFrame | ScoresFrame | AnswersFrame | DecoyFrame | OutcomesFrame
 
 _encoder = msgspec.msgpack.Encoder()
 F = TypeVar("F", bound=Frame)

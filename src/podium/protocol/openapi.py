@@ -10,11 +10,14 @@ import msgspec
 from podium.jobs import JobState
 from podium.protocol.oip_requests import HEADER
 from podium.protocol.openapi_schemas import (
+    REQUEST_ID,
     STRING,
+    TIME,
     JsonSchema,
     example_row,
     infer_reply,
     infer_request,
+    outcome_schemas,
     record,
     ref,
     row,
@@ -22,6 +25,7 @@ from podium.protocol.openapi_schemas import (
     tensor_metadata,
     value,
 )
+from podium.protocol.outcomes import HEADER as OBSERVED
 from podium.records import Policy
 from podium.run import Limits
 from podium.schema import Field, Schema
@@ -54,6 +58,7 @@ _HEADERS_OF: dict[int, Part] = {
     503: {"Retry-After": {"required": True, "schema": {"type": "integer"}}},
 }
 _SCORING = (404, 422, 429, 500, 503, 504)
+_TAKING = (404, 422, 429, 500, 503)
 _WITH_BODY = (400, 408, 413)
 
 
@@ -74,11 +79,13 @@ def document(
             },
             "tags": [
                 {"name": "score", "description": "Rows in, answers out."},
+                {"name": "outcome", "description": "What really happened, for the archive."},
                 {"name": "open inference", "description": "Open Inference Protocol v2."},
                 {"name": "training", "description": "New versions, for whoever has the admin key."},
                 {"name": "service", "description": "Health, metrics, this document."},
             ],
             "paths": _score_paths(policy, inputs)
+            | _outcome_paths(policy, outputs)
             | _inference_paths(policy)
             | (_training_paths(policy) if training else {})
             | _service_paths(),
@@ -135,6 +142,39 @@ def _query(field: Field) -> Part:
         schema["type"] = schema["type"][0]  # a query has no null: a missing value is not sent
     typed = {"content": {JSON: {"schema": schema}}} if field.shape else {"schema": schema}
     return {"name": field.name, "in": "query", "required": not field.optional, **typed}
+
+
+def _outcome_paths(policy: Policy, outputs: Schema) -> Part:
+    one = {
+        "operationId": "outcome",
+        "tags": ["outcome"],
+        "summary": "What really happened after a request",
+        "description": "A request of several rows takes a list. A second outcome corrects the first.",
+        "parameters": [ref("request", "parameters"), ref("observed", "parameters")],
+        "requestBody": {
+            "required": True,
+            "content": {JSON: {"schema": rows_or_row("Truth"), "example": example_row(outputs)}},
+        },
+        "responses": _taken("Outcome") | _problems(*_WITH_BODY, *_TAKING),
+    }
+    many = {
+        "operationId": "outcomes",
+        "tags": ["outcome"],
+        "summary": "What really happened after many requests",
+        "description": "All of them are taken, or none.",
+        "requestBody": {
+            "required": True,
+            "content": {JSON: {"schema": {"type": "array", "items": ref("OutcomeOf"), "minItems": 1}}},
+        },
+        "responses": _taken("Outcomes") | _problems(*_WITH_BODY, *_TAKING),
+    }
+    path = f"/outcome/{policy.endpoint}"
+    return {path: {"post": many}, f"{path}/{{request}}": {"post": one}}
+
+
+def _taken(schema: str) -> Part:
+    unchecked = "Taken; whether the request exists cannot be told now, since the archive is behind or away."
+    return {"200": _ok(schema), "202": _ok(schema) | {"description": unchecked}}
 
 
 def _inference_paths(policy: Policy) -> Part:
@@ -294,6 +334,8 @@ def _parameters(policy: Policy) -> Part:
         "force": _header("podium-force", "Only this contender's score will do.", {"examples": names}),
         "traceparent": _header("traceparent", "W3C trace context, passed through.", {}),
         "version": {"name": "version", "in": "path", "required": True, "schema": contender},
+        "request": {"name": "request", "in": "path", "required": True, "schema": REQUEST_ID},
+        "observed": _header(OBSERVED, "When it happened; else: now.", TIME),
     }
 
 
@@ -324,6 +366,7 @@ def _schemas(inputs: Schema, outputs: Schema) -> Part:
                 "ms": {"type": "number"},
             }
         ),
+        **outcome_schemas(outputs),
         "Job": _job_schema(),
         "Problem": _problem_schema(),
         "Live": record({"status": {"const": "live"}}),

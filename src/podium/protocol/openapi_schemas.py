@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from podium.protocol.oip_tensors import DATATYPES, OF_KIND
+from podium.protocol.outcomes import ID
 from podium.schema import Field, Kind, Schema
 
 JsonSchema = dict[str, Any]
 
 STRING: JsonSchema = {"type": "string"}
+TIME: JsonSchema = {"type": "string", "format": "date-time"}
+REQUEST_ID: JsonSchema = {"type": "string", "pattern": ID, "description": "A request's id."}
 _TYPES: dict[Kind, JsonSchema] = {
     Kind.FLOAT: {"type": "number", "format": "double"},
     Kind.INT: {"type": "integer", "format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1},
@@ -81,6 +84,23 @@ def _scalar_example(field: Field) -> Any:
             return int(middle)
         case _:
             return _NO_NUMBER[field.type]
+
+
+# --- outcomes -------------------------------------------------------------------------------
+
+
+def outcome_schemas(outputs: Schema) -> dict[str, JsonSchema]:
+    """`Truth`: what is known of the outputs of one row; and what is around it."""
+    number = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1, "default": 0}
+    time = TIME | {"type": ["string", "null"]}
+    one = record({"id": REQUEST_ID, "outcome": ref("Truth"), "row": number, "observed": time})
+    count = {"type": "integer", "minimum": 0}
+    return {
+        "Truth": row(outputs) | {"required": [], "minProperties": 1},
+        "Outcome": record({"id": REQUEST_ID, "outcome": rows_or_row("Truth"), "observed": TIME}),
+        "OutcomeOf": one | {"required": ["id", "outcome"]},
+        "Outcomes": record({"outcomes": count, "unchecked": count}),
+    }
 
 
 # --- Open Inference Protocol ----------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The seam between Podium and a broker.
 
-Six methods. Every adapter passes `tests/contracts/test_streams.py`.
+Seven methods. Every adapter passes `tests/contracts/test_streams.py`.
 """
 
 from __future__ import annotations
@@ -57,6 +57,9 @@ class Stream(Protocol):
 
         Raises StreamAway while the broker cannot be read.
         """
+
+    async def last(self) -> int:
+        """The position of the newest kept message; 0 where none is kept. Raises StreamAway."""
 
     async def trim(self, upto: int) -> None:
         """Forget kept messages up to and including this position."""

@@ -61,6 +61,12 @@ async def purge(wire: Wire, name: str, upto: int) -> None:
     _checked(await _ask(wire, f"STREAM.PURGE.{name}", {"seq": upto + 1}))
 
 
+async def last_position(wire: Wire, name: str) -> int:
+    """The newest kept message's; 0 where none is kept. Raises StreamAway, TimeoutError."""
+    state = _checked(await _ask(wire, f"STREAM.INFO.{name}", {}))["state"]
+    return int(state["last_seq"]) if state["messages"] else 0
+
+
 class Reader:
     """A consumer of the kept messages from one position on; it needs no acknowledgements.
 

@@ -36,8 +36,12 @@ class MemoryBroker:
 
     @property
     def last(self) -> int:
-        """The position of the newest kept message."""
+        """The position of the newest message that was ever kept."""
         return self._trimmed + len(self._kept)
+
+    @property
+    def empty(self) -> bool:
+        return not self._kept
 
     def crash(self, *, losing: int = 0) -> None:
         """Go away at once, and forget the newest `losing` messages as if they were never kept."""
@@ -193,6 +197,10 @@ class MemoryStream:
             await self._broker.next_arrival(wait)
             self._require_connection()
         return self._broker.read(after, limit)
+
+    async def last(self) -> int:
+        self._require_connection()
+        return 0 if self._broker.empty else self._broker.last
 
     async def trim(self, upto: int) -> None:
         self._require_connection()

@@ -20,7 +20,7 @@ from types import TracebackType
 
 from podium.errors import StreamAway, TooLarge
 from podium.streams.base import Kept, Receive
-from podium.streams.jetstream import Reader, ensure_stream, purge
+from podium.streams.jetstream import Reader, ensure_stream, last_position, purge
 from podium.streams.wire import Message, Wire, new_inbox
 
 log = logging.getLogger(__name__)
@@ -159,6 +159,12 @@ class NatsStream:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+
+    async def last(self) -> int:
+        try:
+            return await last_position(self._wire, self._name)
+        except (StreamAway, TimeoutError) as error:
+            raise StreamAway(f"the message stream cannot be read: {error!r}") from None
 
     async def trim(self, upto: int) -> None:
         try:

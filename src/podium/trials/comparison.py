@@ -81,14 +81,35 @@ class ErrorComparison(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[PairedLoss, ...] = ()
 
 
+class Bar(msgspec.Struct, frozen=True, kw_only=True):
+    """How many rows have a difference from `low` up to `high`; the first and last bars have an open end."""
+
+    low: float | None
+    high: float | None
+    count: int
+
+
+class Crossing(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a said one class and b the other."""
+
+    a: str
+    b: str
+    count: int
+
+
 class OutputComparison(msgspec.Struct, frozen=True, kw_only=True):
-    """One output: how often both say the same, how it is distributed (numbers only), how wrong it is."""
+    """One output: how often both say the same, how it is distributed (numbers only), how wrong it is.
+
+    `differences` are those of numbers, `crossings` the most frequent classes on which they are not agreed.
+    """
 
     name: str
     agreement: Agreement
     a: Quantiles | None = None
     b: Quantiles | None = None
     points: tuple[Point, ...] = ()
+    differences: tuple[Bar, ...] = ()
+    crossings: tuple[Crossing, ...] = ()
     errors: ErrorComparison | None = None
 
 
@@ -130,9 +151,17 @@ class CanaryDrift(msgspec.Struct, frozen=True, kw_only=True):
     scores: tuple[ColumnDrift, ...]
     inputs: tuple[ColumnDrift, ...] = ()
 
+    @property
+    def name(self) -> str:
+        return f"{self.model}@{self.version}"
+
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Two contenders over one period. `common` is the requests that both have scored, `rows` their rows."""
+    """Two contenders over one period.
+
+    `common` is the requests that both have scored, `rows` their rows; `only_a` and `only_b` are the requests
+    that one of them has scored, and not the other.
+    """
 
     endpoint: str
     since: int
@@ -141,6 +170,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     b: Side
     common: int
     rows: int
+    only_a: int = 0
+    only_b: int = 0
     agreement: Agreement
     outputs: tuple[OutputComparison, ...]
     worst: tuple[Disagreement, ...] = ()

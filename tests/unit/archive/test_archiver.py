@@ -23,12 +23,20 @@ from podium.archive.table import Appended
 from podium.archive.tables import Tables
 from podium.counters import Board
 from podium.errors import ProjectError
-from podium.protocol.frames import AnswersFrame, DecoyFrame, Frame, InputFrame, ScoresFrame, encode
+from podium.protocol.frames import (
+    AnswersFrame,
+    DecoyFrame,
+    Frame,
+    InputFrame,
+    OutcomesFrame,
+    ScoresFrame,
+    encode,
+)
 from podium.schema import Field, Kind, Schema
 from podium.streams.memory import MemoryBroker, MemoryStream
 
 from . import looking
-from .traffic import ENDPOINT, INPUTS, OUTPUTS, Process, ids, traffic
+from .traffic import ENDPOINT, INPUTS, NOW, OUTPUTS, Process, ids, traffic
 
 PATIENCE = 20.0
 SUBJECTS = {
@@ -36,6 +44,7 @@ SUBJECTS = {
     ScoresFrame: "scores.gateway-1",
     AnswersFrame: "answers",
     DecoyFrame: "decoy",
+    OutcomesFrame: "outcomes",
 }
 
 
@@ -108,6 +117,17 @@ async def test_what_was_published_is_archived_once(scene: Scene) -> None:
     for table, each in {"requests": 1, "decoy": 1, "answers": 1, "scores": 2}.items():
         counts = Counter(looking.ids(scene.archive, table))
         assert (len(counts), set(counts.values())) == (60, {each})
+
+
+async def test_outcomes_are_archived_and_counted_corrections_too(scene: Scene) -> None:
+    gateway, taker = Process(), Process("outcomes-1")
+    async with scene.archiving():
+        await scene.publish(gateway.input(["a"]), gateway.answers(["a"]))
+        await scene.publish(taker.outcomes(["a"]), taker.outcomes(["a"], done=NOW + 9))
+        await until(lambda: scene.gauge("outcomes_archived") == 2)
+    async with scene.archiving():
+        await until(lambda: scene.gauge("archived") == 1)
+    assert looking.ids(scene.archive, "outcomes") == ["a", "a"]
 
 
 async def test_a_contender_that_scored_and_is_reported_missing_has_one_score(scene: Scene) -> None:

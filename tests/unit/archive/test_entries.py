@@ -13,7 +13,7 @@ from podium.errors import BadInput
 from podium.protocol.frames import Frame, ProbeFrame, encode
 from podium.schema import Field, Kind, Schema
 
-from .traffic import ENDPOINT, INPUTS, OUTPUTS, Process, ids
+from .traffic import ENDPOINT, INPUTS, NOW, OUTPUTS, Process, ids
 
 replace = msgspec.structs.replace
 
@@ -27,8 +27,9 @@ def test_each_kind_of_frame_goes_to_its_table(door: Door) -> None:
     process = Process()
     sent = process.input(ids(2))
     frames = [sent, process.scores(ids(2)), process.answers(ids(2)), process.decoy(sent)]
+    frames.append(process.outcomes(ids(2)))
     tables = [door.admit(position, encode(frame)).table for position, frame in enumerate(frames, 1)]
-    assert tables == ["requests", "scores", "answers", "decoy"]
+    assert tables == ["requests", "scores", "answers", "decoy", "outcomes"]
 
 
 def test_a_decoys_entry_has_the_numbers_of_its_own_message(door: Door) -> None:
@@ -72,6 +73,15 @@ WRONG: list[Callable[[Process], Frame]] = [
     lambda p: replace(p.scores(ids(1)), ids=msgspec.Raw(b"\x01")),
     lambda p: replace(p.decoy(p.input(ids(1))), input=b"junk"),
     lambda p: replace(p.decoy(p.input(ids(1))), input=encode(p.answers(ids(1)))),
+    lambda p: p.outcomes([]),
+    lambda p: p.outcomes(ids(2), {}),
+    lambda p: p.outcomes(ids(2), {"unheard_of": np.ones(2)}),
+    lambda p: p.outcomes(ids(2), {"progression": np.ones(3)}),
+    lambda p: p.outcomes(ids(2), numbers=[1]),
+    lambda p: p.outcomes(ids(1), numbers=[-1]),
+    lambda p: p.outcomes(ids(2), observed=[NOW]),
+    lambda p: p.outcomes(ids(1), observed=[-1]),
+    lambda p: p.outcomes(ids(1), done=2**62),
     lambda p: ProbeFrame(**p.envelope(), reply="scores.1"),
 ]
 
@@ -93,3 +103,10 @@ def test_an_optional_input_may_be_absent_and_an_unknown_column_is_ignored() -> N
     door = Door(ENDPOINT, grown, OUTPUTS)
     columns = {"bmi": np.ones(1), "unheard_of": np.ones(1)}
     assert door.admit(1, encode(Process().input(ids(1), columns))).total == 1
+
+
+def test_outcomes_may_leave_out_all_outputs_but_one() -> None:
+    both = Schema((*OUTPUTS.fields, Field(name="grade", type=Kind.STRING)))
+    door = Door(ENDPOINT, INPUTS, both)
+    entry = door.admit(1, encode(Process().outcomes(ids(2), {"grade": np.array(["a", "b"])})))
+    assert (entry.table, entry.total) == ("outcomes", 2)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podium.archive.entries import Door
-from podium.archive.layouts import Answers, Decoy, Layout, Requests, Scores
+from podium.archive.layouts import Answers, Decoy, Layout, Outcomes, Requests, Scores
 from podium.protocol.frames import Frame, encode
 from podium.schema import Field, Kind, Schema
 
@@ -135,6 +135,23 @@ def test_the_decoy_shows_what_a_model_sees() -> None:
     rows = shown(Decoy(INPUTS), [process.decoy(process.input(["a", "b"], rows=[1, 2]))])
     assert [(r["id"], r["row"], r["in_bmi"]) for r in rows] == [("a", 0, 0.0), ("b", 0, 1.0), ("b", 1, 2.0)]
     assert {micros(r["seen"]) for r in rows} == {NOW + 500}
+
+
+def test_outcomes_say_of_which_row_and_when_and_leave_null_what_is_not_known() -> None:
+    process = Process()
+    both = Schema((*OUTPUTS.fields, Field(name="grade", type=Kind.STRING)))
+    grades = {"grade": np.array(["good", "bad"], object)}
+    frames: list[Frame] = [process.outcomes(["a"]), process.outcomes(["b", "b"], grades, numbers=[2, 0])]
+    door = Door(ENDPOINT, INPUTS, both)
+    entries = [door.admit(position, encode(frame)) for position, frame in enumerate(frames, 1)]
+    rows = as_rows(Outcomes(both).batch(entries, DAY))
+    assert [micros(row.pop("observed")) for row in rows] == [NOW, NOW, NOW - 1000]
+    assert {micros(row.pop("received")) for row in rows} == {NOW + 3000}
+    assert rows == [
+        {"id": "a", "row": 0, "day": DAY, "true_progression": 0.0, "true_grade": None},
+        {"id": "b", "row": 2, "day": DAY, "true_progression": None, "true_grade": "good"},
+        {"id": "b", "row": 0, "day": DAY, "true_progression": None, "true_grade": "bad"},
+    ]
 
 
 # --- random frames --------------------------------------------------------------------------

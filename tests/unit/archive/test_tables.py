@@ -1,4 +1,4 @@
-"""Four tables commit one after the other; a failure between two of them loses and repeats nothing."""
+"""Five tables commit one after the other; a failure between two of them loses and repeats nothing."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from podium.archive.tables import Tables
 from podium.protocol.frames import encode
 
 from . import looking
-from .traffic import ENDPOINT, INPUTS, OUTPUTS, traffic
+from .traffic import ENDPOINT, INPUTS, OUTPUTS, Process, ids, traffic
 
 DAY = date(2026, 11, 23)
-ORDER = ["scores", "decoy", "requests", "answers"]
+ORDER = ["scores", "decoy", "requests", "outcomes", "answers"]
 
 
 @pytest.fixture
@@ -55,13 +55,15 @@ def test_repeating_after_a_failure_archives_everything_once(
     archive: str, monkeypatch: pytest.MonkeyPatch, name: str, after_commit: bool
 ) -> None:
     door = Door(ENDPOINT, INPUTS, OUTPUTS)
-    entries = [door.admit(position, encode(frame)) for position, frame in enumerate(traffic(4), 1)]
+    frames = [*traffic(4), Process("gateway-2").outcomes(ids(3, "0."))]
+    entries = [door.admit(position, encode(frame)) for position, frame in enumerate(frames, 1)]
     tables = opened(archive)
     monkeypatch.setattr(Table, "append", failing_once(name, after_commit=after_commit))
     with pytest.raises(OSError, match="no space"):
         tables.append(entries, DAY)
     tables.append(entries, DAY)
-    assert tables.answered == 12
+    assert (tables.answered, tables.outcomes) == (12, 3)
+    assert looking.ids(archive, "outcomes") == ids(3, "0.")
     for table, each in {"requests": 1, "decoy": 1, "answers": 1, "scores": 2}.items():
         assert set(Counter(looking.ids(archive, table)).values()) == {each}
         assert len(looking.ids(archive, table)) == 12 * each
@@ -101,4 +103,4 @@ def test_small_files_are_merged_one_table_at_a_time_and_later_when_busy(
 
 
 def count_files(archive: str) -> list[int]:
-    return [len(looking.files(archive, name)) for name in ORDER]
+    return [len(looking.files(archive, name)) for name in ORDER if name != "outcomes"]

@@ -13,6 +13,7 @@ from podium.protocol.frames import (
     DecoyFrame,
     Frame,
     InputFrame,
+    OutcomesFrame,
     ScoresFrame,
     encode,
     pack,
@@ -101,6 +102,25 @@ class Process:
             rules=more.pop("rules", ["champion"] * len(ids)),
             total_ms=[1.5] * len(ids),
             done=NOW + 2000,
+            columns=pack(given),
+            **more,
+        )
+
+    def outcomes(
+        self,
+        ids: Sequence[str],
+        columns: Columns | None = None,
+        *,
+        numbers: list[int] | None = None,
+        **more: Any,
+    ) -> OutcomesFrame:
+        given = {"progression": np.arange(len(ids), dtype="f8")} if columns is None else columns
+        return OutcomesFrame(
+            **self.envelope(),
+            ids=list(ids),
+            numbers=numbers,
+            observed=more.pop("observed", [NOW - 1000 * index for index in range(len(ids))]),
+            done=more.pop("done", NOW + 3000),
             columns=pack(given),
             **more,
         )

@@ -3,85 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.unit.cli.serving import scored, state
 
 from podium.cli.score import BATCH, score
 from podium.errors import NotFound, NotRunning, PodiumError, ProjectError
-from podium.node.state import LOCK, RUN, Lock, NodeState, write_state
-from podium.records import Contender, Policy, Role
-from podium.run import Run, save
-from podium.schema import Field, Kind, Schema
-
-INPUTS = Schema(
-    (
-        Field(name="bmi", type=Kind.FLOAT),
-        Field(name="age", type=Kind.INT, optional=True, default=40),
-        Field(name="smokes", type=Kind.BOOL, optional=True, default=False),
-        Field(name="city", type=Kind.STRING, optional=True, default=""),
-        Field(name="pair", type=Kind.FLOAT, shape=(2,), optional=True, default=[0.0, 0.0]),
-        Field(name="lab", type=Kind.FLOAT, missing=True, optional=True),
-    )
-)
-
-
-class Gateway(BaseHTTPRequestHandler):
-    """Answers with what it was asked, or with the problem that is set."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        server: Any = self.server
-        server.asked.append((self.path, dict(self.headers), body))
-        status, content = server.problem or (200, json.dumps(_answer(body)).encode())
-        self.send_response(status)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None: ...
-
-
-def _answer(body: Any) -> dict[str, Any]:
-    rows = body if isinstance(body, list) else [body]
-    answer = [{"progression": row["bmi"] * 100} for row in rows]
-    return {"answer": answer if isinstance(body, list) else answer[0], "model": "linear", "rule": "champion"}
-
-
-@pytest.fixture
-def gateway() -> Iterator[Any]:
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
-    server.asked, server.problem, server.daemon_threads = [], None, True
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def folder(tmp_path: Path, gateway: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A project that runs: its lock is held, its state says where the gateway is."""
-    (tmp_path / "podium.toml").write_text(
-        '[endpoint]\nname = "diabetes"\n[models.linear]\nmodule = "linear.py"\nrole = "champion"\n'
-    )
-    (tmp_path / "linear.py").touch()
-    run_dir = tmp_path / ".podium" / "run"
-    save(_run(run_dir), run_dir / RUN)
-    monkeypatch.chdir(tmp_path)
-    with Lock(run_dir):
-        write_state(_state(gateway.server_port), run_dir)
-        yield tmp_path
+from podium.node.state import LOCK, write_state
 
 
 def ask(*arguments: str) -> Result:
@@ -97,7 +28,7 @@ def error_of(result: Result) -> str:
 @pytest.mark.parametrize("words", [['{"bmi": 0.5}'], ["diabetes", '{"bmi": 0.5}']])
 def test_one_row_gets_the_gateways_answer_as_it_is(folder: Path, gateway: Any, words: list[str]) -> None:
     result = ask(*words)
-    assert json.loads(result.stdout) == _answer({"bmi": 0.5})
+    assert json.loads(result.stdout) == scored({"bmi": 0.5})
     ((path, _, body),) = gateway.asked
     assert (path, body) == ("/score/diabetes", {"bmi": 0.5})
 
@@ -190,7 +121,7 @@ def test_too_few_or_too_many_words_are_wrong_usage(folder: Path, words: list[str
 
 
 def test_a_gateway_that_does_not_answer_is_not_running(folder: Path, gateway: Any) -> None:
-    write_state(_state(1), folder / ".podium" / "run")
+    write_state(state(1), folder / ".podium" / "run")
     result = ask('{"bmi": 1}')
     assert isinstance(result.exception, NotRunning)
     assert "see `podium status`" in error_of(result)
@@ -201,35 +132,3 @@ def test_a_project_that_does_not_run_says_how_to_start_it(folder: Path) -> None:
     result = ask('{"bmi": 1}')
     assert isinstance(result.exception, NotRunning)
     assert "`podium up` starts it" in error_of(result)
-
-
-def _run(run_dir: Path) -> Run:
-    policy = Policy(
-        endpoint="diabetes",
-        revision=1,
-        contenders=(Contender(model="linear", version="9f2c1ab04d5e", number=1, role=Role.CHAMPION),),
-        deadline_ms=100.0,
-        schedule=((0.0, ("champion",)),),
-    )
-    outputs = Schema((Field(name="progression", type=Kind.FLOAT),))
-    return Run(
-        policy=policy,
-        inputs=INPUTS,
-        outputs=outputs,
-        stream="",
-        archive="",
-        registry="",
-        run_dir=str(run_dir),
-    )
-
-
-def _state(port: int) -> NodeState:
-    return NodeState(
-        endpoint="diabetes",
-        url=f"http://127.0.0.1:{port}",
-        pid=os.getpid(),
-        started=0.0,
-        written=0.0,
-        ready=True,
-        processes=(),
-    )

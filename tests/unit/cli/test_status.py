@@ -137,6 +137,18 @@ def test_a_project_file_that_says_otherwise_is_shown(tmp_path: Path) -> None:
     assert "deadline: 100ms → 80ms" in text
 
 
+def test_outcomes_are_shown_once_there_are_some(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    assert "outcomes" not in "\n".join(plain(of(run, a_state(*ALL), {})))
+    with Board(run.board("gateway 1")) as board:
+        board.counter("outcomes").add(1200)
+    with Board(run.board("archiver")) as board:
+        board.gauge("outcomes_archived").set(1100)
+    found = of(run, a_state(*ALL), merged(run.counters))
+    assert (found.outcomes, found.outcomes_archived) == (1200, 1100)
+    assert "outcomes 1,200, archived 1,100" in "\n".join(plain(found))
+
+
 def test_archiving_that_fails_is_said_loudly(tmp_path: Path) -> None:
     run = a_run(tmp_path)
     with Board(run.board("archiver")) as board:

@@ -28,6 +28,7 @@ from podium.protocol import docs_page, openapi
 OF_OWNERS = (
     errors.ProjectError,
     errors.MissingExtra,
+    errors.ArchiveError,
     errors.PackageError,
     errors.RegistryError,
     errors.NodeError,

@@ -23,6 +23,7 @@ def counted(folder: Path, name: str, received: int) -> Board:
         board.gauge("ready").set(1)
         board.gauge("beat").set(5)
         board.gauge("archived").set(received)
+        board.gauge("outcomes_archived").set(received)
         board.histogram("answer_ms").add(1.0, received)
     return board
 
@@ -54,6 +55,7 @@ def test_the_counts_of_ended_processes_add_up(folder: Path) -> None:
     assert total(counts, "received") == 20
     assert distribution(counts, "answer_ms").count == 20
     assert total(counts, "archived") == 10, "a gauge is not added up"
+    assert total(counts, "outcomes_archived") == 10
     assert total(counts, "ready") == 0, "a process that has ended is not ready"
 
 

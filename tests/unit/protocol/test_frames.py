@@ -18,8 +18,10 @@ from hypothesis.extra import numpy as arrays
 
 from podium.errors import BadInput
 from podium.protocol.frames import (
+    FoundFrame,
     InputFrame,
     KeptFrame,
+    LookupFrame,
     ProbeFrame,
     Reader,
     ScoresFrame,
@@ -34,7 +36,7 @@ from podium.protocol.frames import (
 )
 
 VECTORS = Path(__file__).parents[3] / "spec" / "vectors"
-ANY = Reader(KeptFrame | ProbeFrame)
+ANY = Reader(KeptFrame | ProbeFrame | LookupFrame | FoundFrame)
 
 
 def vectors(folder: str) -> list[Any]:

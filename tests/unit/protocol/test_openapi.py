@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from schemathesis.openapi import from_dict
 
+from podium.errors import InvalidInput
 from podium.protocol import openapi
 from podium.protocol.oip import Contract
+from podium.protocol.outcomes import OutcomeReader
 from podium.records import Answer, Contender, Policy, Role
 from podium.run import Limits
 from podium.schema import Field, Kind, Schema
@@ -111,6 +113,35 @@ def test_the_document_takes_and_refuses_what_the_gateway_does(change: dict[str, 
     row = ROW | change
     assert fits("Row", row) is valid
     assert refused_too(row) is not valid
+
+
+@pytest.mark.parametrize(
+    ("outcome", "valid"),
+    [
+        ({"progression": 151}, True),
+        ({"scores": [0.25, 0.75]}, True),
+        ({"progression": 151.5, "scores": []}, True),
+        ({}, False),
+        ({"progression": None}, False),
+        ({"progression": "151"}, False),
+        ({"progresion": 151}, False),
+        ([{"progression": 151}], True),
+        ([], False),
+        ([{}], False),
+    ],
+)
+def test_the_document_takes_and_refuses_the_outcomes_that_the_gateway_does(outcome: Any, valid: bool) -> None:
+    post = DOCUMENT["paths"]["/outcome/diabetes/{request}"]["post"]
+    schema = post["requestBody"]["content"]["application/json"]["schema"]
+    whole = {**schema, "components": DOCUMENT["components"]}
+    assert jsonschema_rs.Draft202012Validator(whole).is_valid(outcome) is valid
+    assert fits("OutcomeOf", {"id": "a", "outcome": outcome}) is (valid and isinstance(outcome, dict))
+    body = json.dumps(outcome).encode()
+    if valid:
+        assert OutcomeReader(OUTPUTS).of_request("a", body, None)
+    else:
+        with pytest.raises(InvalidInput):
+            OutcomeReader(OUTPUTS).of_request("a", body, None)
 
 
 def test_a_missing_field_is_refused() -> None:

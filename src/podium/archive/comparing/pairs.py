@@ -1,0 +1,157 @@
+"""What both said of the same rows: one table that everything else is asked of.
+
+A row is known by a hash of its request's id and its number: joining texts takes half as much time again. Of
+ten million rows any two have the same hash with a chance of three in a million, and are then one row here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from podium.archive.comparing.contenders import Archived
+from podium.archive.comparing.lake import Lake, text
+from podium.archive.comparing.outputs import Output
+from podium.archive.names import OUTCOMES
+from podium.errors import ArchiveError
+from podium.period import Period, shown
+
+KEY = "hash(id, row)"
+BOTH = "(sa < 2 AND sb < 2)"
+"""Of the table `pairs`: both have scored the row, in time or late."""
+
+CANARY = "c"
+NUMBERS = {"a": 0, "b": 1, CANARY: 2}
+"""The sides of a comparison in the table `said`."""
+
+SAMPLE = 200_000
+"""About so many rows are enough to see whether a column has moved, the same ones each time."""
+
+_STATUS = "CAST(CASE status WHEN 'ok' THEN 0 WHEN 'late' THEN 1 ELSE 2 END AS UTINYINT)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The requests of a period: how many rows, and the time from the first to after the last in µs."""
+
+    rows: int
+    since: int
+    until: int
+
+    @property
+    def sample(self) -> str:
+        """Whether a row, by its key `k`, is among those that drift is looked for in."""
+        return f"k % {max(1, self.rows // SAMPLE)} = 0"
+
+
+def ask(lake: Lake, period: Period | None) -> Asked:
+    """Make the table `asked`: a row for each row of the period's requests, with the time of arrival in µs.
+
+    Where a caller used an id twice, the first request counts. Raises ArchiveError where there is none, and
+    says when there are.
+    """
+    kept = f"WHERE {_in(period)}" if period else ""
+    lake.do(f"""
+        CREATE TEMP TABLE asked AS
+        SELECT {KEY} AS k, any_value(row = 0) AS first, min(epoch_us(received)) AS received
+        FROM requests {kept} GROUP BY k
+    """)
+    rows, since, until = lake.row("SELECT count(*), min(received), max(received) FROM asked")
+    if not rows:
+        raise ArchiveError(_nothing_in(lake, period))
+    if period:
+        return Asked(rows=rows, since=period.since_us, until=period.until_us)
+    return Asked(rows=rows, since=since, until=until + 1)
+
+
+def _nothing_in(lake: Lake, period: Period | None) -> str:
+    span = lake.span()
+    if span is None or period is None:
+        return "nothing is archived yet: send requests first, as with `podium score`"
+    first, last = map(shown, span)
+    return f"no request came in from {period}; the archive has requests from {first} to {last}"
+
+
+def _in(period: Period) -> str:
+    since, until = (f"make_timestamptz({us})" for us in (period.since_us, period.until_us))
+    return f"received >= {since} AND received < {until}"
+
+
+def pair(
+    lake: Lake,
+    sides: Mapping[str, Archived],
+    outputs: Sequence[Output],
+    *,
+    asked: Asked,
+    period: Period | None,
+) -> None:
+    """Make the tables `said`, of all sides, and `pairs`, of `asked` with both statuses, times and values.
+
+    `sa`, `qa`, `ca` and `aN` are a's status (0 in time, 1 late, 2 failed, null: no score), time in the queue
+    and of the computation in ms, and outputs; `tN` are the outcomes. Of the canary there is a sample.
+    """
+    ids = _ids(lake, period)
+    _say(lake, sides, outputs, asked, ids)
+    _join(lake, outputs, ids)
+    (paired,) = lake.row("SELECT count(*) FROM pairs")
+    if paired > asked.rows:  # a score beside an error, or beside its replay: the better one counts
+        best = "QUALIFY row_number() OVER (PARTITION BY side, k ORDER BY s, replayed, scored DESC) = 1"
+        _say(lake, sides, outputs, asked, f"{ids} {best}")
+        _join(lake, outputs, ids)
+
+
+def _say(
+    lake: Lake, sides: Mapping[str, Archived], outputs: Sequence[Output], asked: Asked, kept: str
+) -> None:
+    values = "".join(f", {output.scores} AS o{output.number}" for output in outputs)
+    cases = "".join(
+        f" WHEN version = {text(who.version)} AND model = {text(who.model)} THEN {NUMBERS[side]}"
+        for side, who in sides.items()
+    )
+    models, versions = (
+        ", ".join(sorted({text(word) for word in words}))
+        for words in zip(*((who.model, who.version) for who in sides.values()), strict=True)
+    )
+    lake.do(f"""
+        CREATE OR REPLACE TEMP TABLE said AS
+        SELECT CAST(CASE{cases} END AS UTINYINT) AS side, {KEY} AS k, {_STATUS} AS s,
+            CAST(queue_ms AS FLOAT) AS q, CAST(compute_ms AS FLOAT) AS c{values}
+        FROM scores WHERE model IN ({models}) AND version IN ({versions})
+            AND (side < {NUMBERS[CANARY]} OR side = {NUMBERS[CANARY]} AND {asked.sample}){kept}
+    """)
+
+
+def _ids(lake: Lake, period: Period | None) -> str:
+    """Ids begin with the time, so this keeps a reader from opening what is of another one."""
+    if not period:
+        return ""
+    first, last = lake.row(f"SELECT min(id), max(id) FROM requests WHERE {_in(period)}")
+    return f" AND id BETWEEN {text(first)} AND {text(last)}"
+
+
+def _join(lake: Lake, outputs: Sequence[Output], ids: str) -> None:
+    there = lake.columns(OUTCOMES) if lake.has(OUTCOMES) else {}
+    known = {output.t: expression for output in outputs if (expression := output.outcome(there))}
+    unknown = "".join(f", NULL AS {output.t}" for output in outputs if output.t not in known)
+    lake.do(f"""
+        CREATE OR REPLACE TEMP TABLE pairs AS
+        SELECT *{unknown} FROM asked
+        LEFT JOIN ({_scores("a", outputs)}) USING (k)
+        LEFT JOIN ({_scores("b", outputs)}) USING (k)
+        {f"LEFT JOIN ({_newest(known, ids)}) USING (k)" if known else ""}
+    """)
+
+
+def _scores(side: str, outputs: Sequence[Output]) -> str:
+    values = "".join(f", o{output.number} AS {side}{output.number}" for output in outputs)
+    return (
+        f"SELECT k, s AS s{side}, q AS q{side}, c AS c{side}{values} FROM said WHERE side = {NUMBERS[side]}"
+    )
+
+
+def _newest(outcomes: Mapping[str, str], ids: str) -> str:
+    """The newest known outcome of each output."""
+    newest = "".join(
+        f", arg_max({expression}, outcomes.received) AS {t}" for t, expression in outcomes.items()
+    )
+    return f"SELECT {KEY} AS k{newest} FROM outcomes WHERE true{ids} GROUP BY k"

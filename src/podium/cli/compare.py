@@ -1,0 +1,161 @@
+"""`podium compare`: two contenders on the same requests, from the archive alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from podium import project as projects
+from podium.archive.comparing.compare import compare as compared
+from podium.archive.comparing.compare import find
+from podium.archive.comparing.contenders import Archived, Numbers
+from podium.archive.comparing.lake import opened
+from podium.errors import NotFound, PackageError
+from podium.models import manifest as manifests
+from podium.period import Period
+from podium.project import Project
+from podium.registry.base import Version
+from podium.registry.folder import FolderRegistry
+from podium.reports.comparison import Section, headline, sections
+from podium.schema import did_you_mean
+from podium.trials.comparison import Comparison
+
+EARLIEST = "1970-01-01"
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="[ENDPOINT] A B")
+@click.option("--since", help="From when on: 1h, 7d (ago), 2026-11-01, 2026-11-01T08:30Z. Without it: all.")
+@click.option("--until", help="Up to when, in the same words; without it: now.")
+@click.option("--tolerance", help="How far numbers that agree may be apart: 5%. Without it, podium.toml's.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option(
+    "--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="Also a page with plots."
+)
+def compare(  # noqa: PLR0917 - click gives them by name
+    words: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    tolerance: str | None,
+    as_json: bool,
+    page: Path | None,
+) -> None:
+    """Compare B with A on the requests that both have scored: MODEL or MODEL@VERSION, live or replayed."""
+    project = projects.load(projects.find(Path.cwd()))
+    a, b = _two(words, project)
+    allowed = _tolerance(tolerance, project)
+    period = None
+    if since or until:
+        period = Period.parse(since or EARLIEST, until, now=datetime.now(UTC))
+    found = read(project, a, b, period=period, tolerance=allowed)
+    if page is not None:
+        _write(page, found)
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+    elif (console := Console()).is_terminal:
+        console.print(_rich(found))
+    else:
+        for line in plain(found):
+            click.echo(line)
+
+
+def read(project: Project, a: str, b: str, *, period: Period | None, tolerance: float) -> Comparison:
+    """The comparison, from the archive of this project. Raises ArchiveError, NotFound, MissingExtra."""
+    versions = FolderRegistry(project.registry_dir).versions()
+    since = period.first_day if period else None
+    with opened(project.archive.location, project.name, since=since) as lake:
+        found = find(lake, a, b, numbers=_numbers(versions), period=period)
+        classes = _classes(versions, (found.b, found.a))
+        return compared(lake, project.name, found, tolerance=tolerance, classes=classes)
+
+
+def _two(words: tuple[str, ...], project: Project) -> tuple[str, str]:
+    if len(words) == 3:
+        endpoint, *words_left = words
+        if endpoint != project.name:
+            near = did_you_mean(endpoint, [project.name])
+            raise NotFound(f"no endpoint {endpoint!r} here{near}; there is {project.name!r}")
+        words = tuple(words_left)
+    if len(words) != 2:
+        raise click.UsageError("name the two to compare, as in `podium compare linear forest@2`")
+    return words[0], words[1]
+
+
+def _tolerance(said: str | None, project: Project) -> float:
+    if said is None:
+        return project.endpoint.agreement
+    part = projects.parse_part(said)
+    if part is None:
+        raise click.BadParameter(f"{said!r} is no part: write as in 5%", param_hint="--tolerance")
+    return part
+
+
+def _numbers(versions: Sequence[Version]) -> Numbers:
+    return {(version.model, version.short): version.number for version in versions}
+
+
+def _classes(versions: Sequence[Version], contenders: Sequence[Archived]) -> Mapping[str, Sequence[str]]:
+    """The classes of each output of probabilities; a version that is not in this registry tells none."""
+    found: dict[str, Sequence[str]] = {}
+    wanted = {(one.model, one.version) for one in contenders}
+    for version in versions:
+        if (version.model, version.short) in wanted:
+            with suppress(PackageError):
+                outputs = manifests.read(version.path).outputs
+                found |= {field.name: field.classes for field in outputs.fields if field.classes}
+    return found
+
+
+def _write(page: Path, found: Comparison) -> None:
+    from podium.reports.page import render  # needs an extra, and only a page does
+
+    html = render(found)
+    try:
+        page.write_text(html)
+    except OSError as error:
+        raise click.BadParameter(f"{page} cannot be written: {error.strerror}", param_hint="--html") from None
+    click.echo(f"written: {page}", err=True)
+
+
+# --- in words -------------------------------------------------------------------------------
+
+
+def plain(found: Comparison) -> Iterator[str]:
+    """Lines for a pipe or a file."""
+    yield headline(found)
+    for section in sections(found):
+        yield from ("", section.title, *section.notes)
+        if section.rows:
+            yield from _aligned([section.columns, *section.rows])
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _rich(found: Comparison) -> RenderableType:
+    parts: list[RenderableType] = [Text(headline(found), style="bold")]
+    for section in sections(found):
+        parts += [Text(), Text(section.title, style="bold cyan"), *map(Text, section.notes)]
+        if section.rows:
+            parts.append(_table(section))
+    return Group(*parts)
+
+
+def _table(section: Section) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in section.columns:
+        table.add_column(Text(column))
+    for row in section.rows:
+        table.add_row(*map(Text, row))
+    return table
