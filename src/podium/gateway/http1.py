@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 import httptools
 
@@ -426,9 +427,9 @@ class Http1Server:
 
 
 def _split(target: bytes) -> tuple[str, str]:
-    """Path and query of a request's target, which may be a whole URL."""
+    """The decoded path and the query of a request's target, which may be a whole URL."""
     text = target.decode("latin-1")
     if not text.startswith("/"):
         text = "/" + text.partition("://")[2].partition("/")[2]
     path, _, query = text.partition("#")[0].partition("?")
-    return path, query
+    return unquote(path) if "%" in path else path, query

@@ -18,7 +18,7 @@ class ProtocolClosed(Exception):
 
 
 class Scope(Typed):
-    """A request without its body; the names of its headers are lower case."""
+    """A request without its body; its path is decoded, the names of its headers are lower case."""
 
     method: str
     path: str

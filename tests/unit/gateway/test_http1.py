@@ -168,11 +168,19 @@ async def test_head_gets_the_length_and_no_body() -> None:
         assert (await client.response())[2] == b"POST /echo n=1 one"
 
 
-async def test_a_whole_url_as_target_is_understood() -> None:
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"http://here/a/b?c=d", b"/a/b c=d"),
+        (b"/order%2F17%2050%25?c=%20", b"/order/17 50% c=%20"),
+        (b"/?", b"/ "),
+    ],
+)
+async def test_a_target_becomes_a_decoded_path_and_a_query(target: bytes, path: bytes) -> None:
     async with serving(echo) as site:
         client = await site.client()
-        client.send(b"GET http://here/a/b?c=d HTTP/1.1\r\nhost: here\r\n\r\n")
-        assert (await client.response())[2] == b"GET /a/b c=d "
+        client.send(b"GET " + target + b" HTTP/1.1\r\nhost: here\r\n\r\n")
+        assert (await client.response())[2] == b"GET " + path + b" "
 
 
 @pytest.mark.parametrize(
