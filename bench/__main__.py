@@ -7,7 +7,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from bench import catchup, challengers, compare_time, environments, policy, sizes, soak, table
+from bench import (
+    catchup,
+    challengers,
+    compare_time,
+    environments,
+    grpc_load,
+    policy,
+    process_door,
+    replay_rate,
+    sizes,
+    soak,
+    table,
+)
 from bench.peers.base import MODELS, Model, Peer
 from bench.peers.known import PEERS
 from bench.results import FOLDER
@@ -41,9 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     add("import", lambda given: sizes.measure(given.results), "import, install and first answer")
     _add_soak(add("soak", lambda given: soak.measure(given.results, requests=given.requests), "memory"))
     _add_challengers(add("challengers", _challengers, "the champion's p99 beside ten challengers"))
+    _add_grpc(add("grpc", _grpc, "gRPC beside MLServer's"))
+    _add_process(add("process", _process, "models in other languages beside Python"))
     _add_archive(add("archive", lambda given: catchup.measure(given.results, given.seconds), "catch-up"))
     _add_compare(add("compare", _compare, "a comparison of two contenders over a large archive"))
     _add_policy(add("policy", _policy, "changes of who answers"))
+    _add_replay(add("replay", _replay, "archived requests read and scored again"))
     return top
 
 
@@ -69,6 +84,17 @@ def _add_challengers(added: argparse.ArgumentParser) -> None:
     added.add_argument("--together", action="store_true", help="challengers share the champion's core")
 
 
+def _add_grpc(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--seconds", type=float, default=2, help="length of each load (2)")
+    added.add_argument("--rounds", type=int, default=3, help="how often, for the medians (3)")
+    added.add_argument("--models", type=_models, default=list(MODELS), metavar=",".join(MODELS))
+
+
+def _add_process(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--seconds", type=float, default=2, help="length of each load (2)")
+    added.add_argument("--rounds", type=int, default=3, help="how often, for the medians (3)")
+
+
 def _add_archive(added: argparse.ArgumentParser) -> None:
     added.add_argument("--seconds", type=float, default=5, help="length of the load (5)")
 
@@ -85,6 +111,10 @@ def _add_policy(added: argparse.ArgumentParser) -> None:
 
 def _policy(given: Arguments) -> None:
     policy.measure(given.results, changes=given.changes, joins=given.joins)
+
+
+def _add_replay(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--requests", type=int, default=1_000_000, help="how many (1,000,000)")
 
 
 def _add_only(added: argparse.ArgumentParser) -> None:
@@ -114,6 +144,10 @@ def _run(given: Arguments) -> None:
     print(f"written: {file}")
 
 
+def _grpc(given: Arguments) -> None:
+    grpc_load.measure(given.results, models=given.models, seconds=given.seconds, rounds=given.rounds)
+
+
 def _table(given: Arguments) -> None:
     print(f"written: {table.write(given.results, given.page)}")
 
@@ -129,8 +163,16 @@ def _challengers(given: Arguments) -> None:
     )
 
 
+def _process(given: Arguments) -> None:
+    process_door.measure(given.results, seconds=given.seconds, rounds=given.rounds)
+
+
 def _compare(given: Arguments) -> None:
     compare_time.measure(given.results, requests=given.requests, times=given.times)
+
+
+def _replay(given: Arguments) -> None:
+    replay_rate.measure(given.results, requests=given.requests)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,17 @@ from bench.summary import Entry, Summary
 from bench.targets import Target, of_figures, of_run
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
-SMALLER = ("import", "challengers", "soak", "archive", "compare", "policy")
+SMALLER = (
+    "import",
+    "challengers",
+    "soak",
+    "archive",
+    "compare",
+    "policy",
+    "replay",
+    "grpc",
+    "process",
+)
 TITLES = {peer.name: peer.title for peer in PEERS} | {ALONE: "`predict` alone"}
 MODELS = {
     "linear": "linear regression on one number",

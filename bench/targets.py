@@ -65,8 +65,12 @@ def of_figures(runs: Mapping[str, Run | None]) -> list[Target]:
         ("import", "core install", 300, False, "{:.0f} MB"),
         ("soak", "memory, more than at the start", 5, False, "{:+.1f} %"),
         ("archive", "catch-up", 100_000, True, "{:,.0f} rows/s"),
+        ("grpc", "gRPC, linear, 32 calls at a time, against MLServer", 2, True, "{:.2f}×"),
+        ("grpc", "gRPC, linear, 128 calls at a time, against MLServer", 2, True, "{:.2f}×"),
         ("compare", "comparison of two contenders", 10, False, "{:.1f} s"),
         ("policy", "from the change to its use, longest", 1000, False, "{:,.0f} ms"),
+        ("replay", "archived requests read", 50_000, True, "{:,.0f} requests/s"),
+        ("process", "node, 16 rows", 30_000, True, "{:,.0f} rows/s"),
     ]
     return [
         Target(what=name, bound=bound, measured=figures.get((what, name)), at_least=at_least, form=form)

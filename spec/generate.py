@@ -63,7 +63,7 @@ class Vector:
 
 
 def main(folder: Path = VECTORS) -> None:
-    for old in folder.glob("*/*.json"):
+    for old in (*folder.glob("valid/*.json"), *folder.glob("invalid/*.json")):
         old.unlink()
     for vectors in (inputs(), tensors(), scores(), answers(), outcomes(), others(), tolerated(), refused()):
         for vector in vectors:

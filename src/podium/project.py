@@ -28,6 +28,17 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 FIELD_NAME = re.compile(r"[A-Za-z_][\w .()%/+-]*")
 ROLES = tuple(role.value for role in Role if role is not Role.DECOY)
 SYNC = ("interval", "always")
+SOURCES = ("module", "command", "sql")
+"""What a model is: a Python module, a program in any language, a file of SQL."""
+
+_OF_SOURCE = {
+    "files": ("command",),
+    "build": ("command",),
+    "parameters": ("sql",),
+    "inputs": ("command", "sql"),
+    "outputs": ("command", "sql"),
+    "examples": ("command", "sql"),
+}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m)")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _MS = {"ms": 1.0, "s": 1000.0, "m": 60_000.0}
@@ -48,15 +59,44 @@ class EndpointSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """A model in any language: the program and its arguments, run in the model's package.
+
+    `files` are those of the project that it needs besides the ones that it names, and `build` makes
+    others of them; both relative to the project, in POSIX notation.
+    """
+
+    argv: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    build: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Query:
+    """A model in SQL: its file, and values for the names after `$` in it."""
+
+    file: Path
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSettings:
-    """A model's module and its part on the endpoint; `version` pins one, else the newest is taken.
+    """A model's source and its part on the endpoint; `version` pins one, else the newest is taken.
+
+    The source is one of `module`, `command` and `sql`. Only the last two are described here: by `inputs`
+    and `outputs`, else by the endpoint's, and `examples` are rows that they can score.
 
     `share` is the part of the traffic (0 to 1) for which a challenger's answer is preferred.
     """
 
     name: str
-    module: Path
     role: Role
+    module: Path | None = None
+    command: Command | None = None
+    sql: Query | None = None
+    inputs: Schema | None = None
+    outputs: Schema | None = None
+    examples: tuple[dict[str, Any], ...] = ()
     share: float | None = None
     version: str | None = None
     worker: WorkerSettings = field(default_factory=WorkerSettings)
@@ -280,17 +320,38 @@ def _model(folder: Path, models: _Table, name: str) -> ModelSettings:
     if not NAME.fullmatch(name):
         models.fail(f"{name!r} cannot be a model's name: {_NAME_RULE}", name)
     table = models.table(name)
-    for later in ("command", "url", "protocol"):
+    for later in ("url", "protocol"):
         if later in table:
-            table.fail(
-                f"`{later}` models come with a later release; a model here is a Python `module`", later
-            )
-    table.only("module", "role", "share", "version", "replicas", "threads", "timeout", "batch_rows")
+            table.fail(f"`{later}` models come with a later release; here are {_choice(SOURCES)}", later)
+    table.only(
+        "module",
+        "command",
+        "files",
+        "build",
+        "sql",
+        "parameters",
+        "inputs",
+        "outputs",
+        "examples",
+        "role",
+        "share",
+        "version",
+        "replicas",
+        "threads",
+        "timeout",
+        "batch_rows",
+    )
+    source = _source(table)
     usual = WorkerSettings()
     return ModelSettings(
         name=name,
-        module=_module(folder, table),
         role=Role(table.choice("role", None, ROLES)),
+        module=_file(folder, table, "module") if source == "module" else None,
+        command=_command(folder, table) if source == "command" else None,
+        sql=_query(folder, table) if source == "sql" else None,
+        inputs=_schema(table.table("inputs")) if "inputs" in table else None,
+        outputs=_schema(table.table("outputs")) if "outputs" in table else None,
+        examples=_examples(table),
         share=table.part("share", None),
         version=_version(table),
         worker=WorkerSettings(
@@ -302,13 +363,60 @@ def _model(folder: Path, models: _Table, name: str) -> ModelSettings:
     )
 
 
-def _module(folder: Path, table: _Table) -> Path:
-    named = table.text("module", None)
+def _source(table: _Table) -> str:
+    """Which of the sources this model has; a key that belongs to another one is an error."""
+    given = [key for key in SOURCES if key in table]
+    if not given:
+        table.fail(f"says nowhere what it is: {_choice(SOURCES)}")
+    if len(given) > 1:
+        table.fail(f"has a `{given[0]}` and a `{given[1]}`, a model is one of {_choice(SOURCES)}", given[1])
+    for key, owners in _OF_SOURCE.items():
+        if key in table and given[0] not in owners:
+            table.fail(f"`{key}` is for models with {_choice(owners)}, this one has a `{given[0]}`", key)
+    return given[0]
+
+
+def _choice(words: Sequence[str]) -> str:
+    return " or ".join(f"`{word}`" for word in words)
+
+
+def _file(folder: Path, table: _Table, key: str) -> Path:
+    named = table.text(key, None)
     path = folder / named
     if not path.is_file():
-        there = [found.relative_to(folder).as_posix() for found in path.parent.glob("*.py")]
-        table.fail(f"there is no file {named}{did_you_mean(named, there)}", "module")
+        there = [found.relative_to(folder).as_posix() for found in path.parent.glob(f"*{path.suffix}")]
+        table.fail(f"there is no file {named}{did_you_mean(named, there)}", key)
     return path
+
+
+def _command(folder: Path, table: _Table) -> Command:
+    argv = tuple(table.words("command", ()))
+    if not argv or not argv[0]:
+        table.fail(
+            'is empty: a command is a program and its arguments, as in ["Rscript", "models/rule.R"]',
+            "command",
+        )
+    files = tuple(table.words("files", ()))
+    for named in files:
+        if not (folder / named).exists():
+            there = [found.relative_to(folder).as_posix() for found in (folder / named).parent.glob("*")]
+            table.fail(f"there is no file or folder {named}{did_you_mean(named, there)}", "files")
+    return Command(argv=argv, files=files, build=tuple(table.words("build", ())))
+
+
+def _query(folder: Path, table: _Table) -> Query:
+    parameters = table.table("parameters")
+    for name, value in parameters.values.items():
+        if type(value) not in (int, float, str, bool):
+            parameters.fail(f"{value!r} is no number, text, true or false", name)
+    return Query(file=_file(folder, table, "sql"), parameters=dict(parameters.values))
+
+
+def _examples(table: _Table) -> tuple[dict[str, Any], ...]:
+    rows = table.values.get("examples", [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        table.fail("is not a list of rows, as in [{ bmi = 0.05 }, { bmi = 0.01 }]", "examples")
+    return tuple(rows)
 
 
 def _version(table: _Table) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from tests.system.running import Node, podium
 
 Up = Callable[..., Node]
+Mount = Callable[[Path, int], None]
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +50,21 @@ def up() -> Iterator[Up]:
     yield start
     for node in nodes:
         node.end()
+
+
+@pytest.fixture
+def mount() -> Iterator[Mount]:
+    """`mount(folder, size)`: a file system of its own, as small as that."""
+    mounted: list[Path] = []
+
+    def make(folder: Path, size: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"a file system cannot be mounted here: {done.stderr.strip()}")
+        mounted.append(folder)
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import duckdb
 from deltalake import DeltaTable
+from tests.system.grpc_load import GrpcLoad
 from tests.system.load import Load
 from tests.system.running import Node, until
 
@@ -34,6 +35,9 @@ class Archive:
 
     def count(self, sql: str) -> int:
         return int(self.rows(f"select count(*) from ({sql})")[0][0])
+
+    def filled(self, table: str) -> bool:
+        return table in self._filled
 
     def ids(self, table: str) -> set[str]:
         if table not in self._filled:
@@ -70,7 +74,7 @@ def archive_of(node: Node) -> Archive:
     return Archive(node)
 
 
-def assert_each_answer_kept_once(node: Node, *loads: Load) -> Archive:
+def assert_each_answer_kept_once(node: Node, *loads: Load | GrpcLoad) -> Archive:
     """Every request that a client saw answered is there once; nothing at all is there twice."""
     archive = archive_of(node)
     answered = set().union(*(load.answered for load in loads))

@@ -66,7 +66,7 @@ def assert_archived_once(node: Node, load: Load) -> Archive:
     assert load.answered <= archive.ids("answers")
     for table in ("answers", "requests", "decoy"):
         assert not archive.doubled(table)
-    assert not archive.doubled("scores", "model", "version")
+    assert not archive.doubled("scores", "model", "version", "replayed")
     return archive
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import pytest
-from tests.system.conftest import Up
+from tests.system.conftest import Mount, Up
 from tests.system.kept import Archive, assert_each_answer_kept_once
 from tests.system.load import Load
 from tests.system.running import podium, until
@@ -27,26 +24,6 @@ UNSURE = PUBLISHERS * CONFIRM_EVERY
 """A confirmation, or a refusal, is taken for all messages since the last one."""
 
 MANY_ROWS = b"[" + b", ".join([b'{"bmi": 0.05}'] * 400) + b"]"
-
-Mount = Callable[[Path, int], None]
-
-
-@pytest.fixture
-def mount() -> Iterator[Mount]:
-    """`mount(folder, size)`: a file system of its own, as small as that."""
-    mounted: list[Path] = []
-
-    def make(folder: Path, size: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"a file system cannot be mounted here: {done.stderr.strip()}")
-        mounted.append(folder)
-
-    yield make
-    for folder in mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def fill(folder: Path) -> Path:

@@ -35,18 +35,8 @@ disagreement = "50%"
 window = "5s"
 requests = 50
 """
-BAD = """
-
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.linear_model import LinearRegression as Sound
-
-
-class LinearRegression(Sound):
-    def fit(self, X, y):
-        super().fit(X, y)
-        self.coef_, self.intercept_ = -4 * self.coef_, 3 * self.intercept_  # somebody's units were wrong
-        return self
-"""
+BAD = ("patients[:-20], progression[:-20]", "patients[:-20], 3 * progression[:-20]")
+"""Somebody's units were wrong."""
 
 
 def patients() -> tuple[list[bytes], list[float]]:
@@ -115,11 +105,8 @@ def test_a_week_in_a_minute(project: Path, up: Up) -> None:
         assert roles(node)[forest] == "champion"
 
         # Friday: a bad version joins, somebody is in a hurry, and a guard rolls back.
-        (project / "models" / "linear.py").write_text(
-            (project / "models" / "linear.py")
-            .read_text()
-            .replace("\nimport podium\n", f"\nimport podium\n{BAD}")
-        )
+        module = project / "models" / "linear.py"
+        module.write_text(module.read_text().replace(*BAD))
         podium(project, "train", "linear", "--join")
         bad = next(
             name for name, role in roles(node).items() if name.startswith("linear@") and name != linear

@@ -135,7 +135,27 @@ progression = "float"
         ('"models/forest.py"', '"models/forst.py"', 11, "did you mean 'models/forest.py'?"),
         ("replicas = 2", "replicas = 0", 14, "not at least 1"),
         ("replicas = 2", "replicas = true", 14, "not a whole number"),
-        ("replicas = 2", 'command = ["octave"]', 14, "later release"),
+        ("replicas = 2", 'url = "http://127.0.0.1:9000"', 14, "later release"),
+        ("replicas = 2", 'command = ["octave"]', 14, "has a `module` and a `command`"),
+        ("replicas = 2", 'build = ["make"]', 14, "`build` is for models with `command`"),
+        ("replicas = 2", "examples = [{ bmi = 0.05 }]", 14, "is for models with `command` or `sql`"),
+        ('module = "models/forest.py"', "", 10, "says nowhere what it is: `module` or `command` or `sql`"),
+        ('module = "models/forest.py"', "command = []", 11, "is empty: a command is a program"),
+        ('module = "models/forest.py"', 'command = "octave"', 11, "not a list of texts"),
+        (
+            'module = "models/forest.py"',
+            'command = ["octave"]\nfiles = ["modls"]',
+            12,
+            "did you mean 'models'?",
+        ),
+        (
+            'module = "models/forest.py"',
+            'command = ["octave"]\nparameters = { a = 1 }',
+            12,
+            "models with `sql`",
+        ),
+        ('module = "models/forest.py"', 'sql = "models/rule.sql"', 11, "there is no file models/rule.sql"),
+        ('module = "models/forest.py"', 'command = ["octave"]\nexamples = [1]', 12, "not a list of rows"),
         ("version = 3", "version = 1.5", 13, "registry's number"),
         ('"0ms"  = ["champion"]', '"0ms"  = ["chalenger"]', 18, "did you mean 'challenger'?"),
         ('"0ms"  = ["champion"]', '"0ms"  = "champion"', 18, "not a list"),
@@ -296,3 +316,44 @@ def test_a_key_is_found_on_its_line(path: list[str], blank: int) -> None:
     header = f"[{'.'.join(table)}]\n" if table else ""
     text = "# nothing\n" * blank + header + f"{key} = 1\n"
     assert project.line_of(text, path) == blank + bool(table) + 1
+
+
+# --- models that are no Python module -------------------------------------------------------
+
+COMMAND = """
+[models.rule]
+command = ["octave-cli", "--quiet", "models/rule.m"]
+files = ["models"]
+role = "canary"
+examples = [{ bmi = 0.05 }]
+
+[models.rule.inputs]
+bmi = "float"
+"""
+
+
+def test_a_command_is_read(folder: Path) -> None:
+    rule = load(folder, SHORT + COMMAND).models["rule"]
+    assert rule.command == project.Command(
+        argv=("octave-cli", "--quiet", "models/rule.m"), files=("models",), build=()
+    )
+    assert (rule.module, rule.sql, rule.outputs) == (None, None, None)
+    assert str(rule.inputs) == "{bmi: float}"
+    assert rule.examples == ({"bmi": 0.05},)
+
+
+def test_sql_is_read_with_its_parameters(folder: Path) -> None:
+    (folder / "models" / "rule.sql").touch()
+    text = (
+        '\n[models.rule]\nsql = "models/rule.sql"\nrole = "canary"\nparameters = { a = 1.5, town = "Ulm" }\n'
+    )
+    rule = load(folder, SHORT + text).models["rule"]
+    assert rule.sql == project.Query(
+        file=folder / "models" / "rule.sql", parameters={"a": 1.5, "town": "Ulm"}
+    )
+
+
+def test_a_parameter_is_a_plain_value(folder: Path) -> None:
+    (folder / "models" / "rule.sql").touch()
+    text = '\n[models.rule]\nsql = "models/rule.sql"\nrole = "canary"\nparameters = { a = [1] }\n'
+    assert "[1] is no number" in mistake(folder, SHORT + text)

@@ -72,13 +72,13 @@ def same(value: bool, count: int) -> Array:
 
 
 def nulls(kind: DataType, count: int) -> Array:
-    return taken(_empty(kind), np.zeros(count))
+    return taken(empty(kind), np.zeros(count))
 
 
-def _empty(kind: DataType) -> Array:
+def empty(kind: DataType) -> Array:
     if kind.value_type is None:
         return Array([], kind)
-    return list_array(Array.from_numpy(np.zeros(1, np.int32)), _empty(kind.value_type), type=kind)
+    return list_array(Array.from_numpy(np.zeros(1, np.int32)), empty(kind.value_type), type=kind)
 
 
 def repeated(values: Array, counts: np.ndarray) -> Array:
@@ -122,7 +122,7 @@ def joined(field: Field, tensors: Sequence[Tensor | None], rows: np.ndarray, fai
     `failed` marks.
     """
     present = [packed for packed in tensors if packed is not None]
-    values = _nested(field, present) if present else _empty(arrow_type(field))
+    values = _nested(field, present) if present else empty(arrow_type(field))
     here = np.repeat(np.fromiter((packed is not None for packed in tensors), bool, len(tensors)), rows)
     if here.all() and not failed.any():
         return values

@@ -157,6 +157,7 @@ class Scores(Layout):
         ("replayed", BOOL),
     )
     after = (("scored", TIME),)
+    replayed: ClassVar[bool] = False
 
     def arrays(self, entries: Sequence[Entry[ScoresFrame]], span: Span, day: date) -> Iterator[Array]:
         frames = [entry.frame for entry in entries]
@@ -171,9 +172,15 @@ class Scores(Layout):
         yield span.of_requests(errors)
         yield span.of_frames(columns.floats([frame.queue_ms for frame in frames]))
         yield span.of_frames(columns.floats([frame.compute_ms for frame in frames]))
-        yield columns.same(False, span.count)
+        yield columns.same(self.replayed, span.count)
         yield from self.values(entries, span, failed=span.mask(statuses == ERROR))
         yield span.of_frames(columns.times([frame.done for frame in frames]))
+
+
+class ReplayedScores(Scores):
+    """The same table's rows of a version that was not there when the requests came."""
+
+    replayed = True
 
 
 class Answers(Layout):

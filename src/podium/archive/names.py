@@ -8,6 +8,8 @@ ANSWERS = "answers"
 DECOY = "decoy"
 OUTCOMES = "outcomes"
 TABLES = (REQUESTS, SCORES, ANSWERS, DECOY, OUTCOMES)
+FORGOTTEN = "forgotten"
+"""What was removed from the others; it holds nobody's data."""
 
 
 def table_uri(archive: str, endpoint: str, name: str) -> str:

@@ -26,6 +26,7 @@ from deltalake import (
     write_deltalake,
 )
 from deltalake import Schema as DeltaSchema
+from deltalake.exceptions import DeltaError
 
 from podium.archive.columns import FLOAT, nulls, type_name
 from podium.archive.entries import Entry
@@ -50,6 +51,7 @@ CONFIGURATION = {
     # A source is a process; the numbers of those that ended long ago need not be kept.
     "delta.setTransactionRetentionDuration": "interval 30 days",
 }
+PARQUET = WriterProperties(compression="ZSTD")
 _NO_DICTIONARY = ColumnProperties(dictionary_enabled=False)
 
 
@@ -62,7 +64,11 @@ class Appended:
 
 
 class Table:
-    """The only writer of one table. Methods block: they read and write the storage."""
+    """The archiver's hand on one table: only this one moves the table's state.
+
+    Others may add or remove rows beside it (`podium.archive.beside`). Methods block: they read and
+    write the storage.
+    """
 
     def __init__(self, uri: str, layout: Layout) -> None:
         self.uri = uri
@@ -102,12 +108,19 @@ class Table:
 
         Calling it again with the same entries, after `open` if it failed, adds nothing twice.
         """
+        try:
+            return self._append(entries, day)
+        except DeltaError:  # others may have committed too (`podium.archive.beside`): look, and repeat
+            self.open()
+            return self._append(entries, day)
+
+    def _append(self, entries: Sequence[Entry[Any]], day: date) -> Appended:
         marks: dict[str, int] = {}
         new = self._new(entries, marks)
         duplicates = sum(entry.position > self.position for entry in entries) - len(new)
         if not new:
             return Appended(duplicates=duplicates)
-        batch = self._widened(self.layout.batch(new, day))
+        batch = widened(self.layout.batch(new, day), self._delta)
         position = new[-1].position
         requests = self.requests + sum(len(entry.ids) for entry in new)
         write_deltalake(
@@ -124,6 +137,7 @@ class Table:
 
     def compact(self) -> None:
         """Merge small files."""
+        self._delta.update_incremental()  # what somebody removed meanwhile must not be merged
         self._delta.optimize.compact(
             target_size=TARGET_BYTES, max_concurrent_tasks=1, writer_properties=self._parquet
         )
@@ -180,15 +194,16 @@ class Table:
         if new:
             self._delta.alter.add_columns(DeltaSchema.from_arrow(ArrowSchema(new)).fields)
 
-    def _widened(self, batch: RecordBatch) -> RecordBatch:
-        """The batch in the table's own order, null where the endpoint no longer has a column."""
-        schema = self._delta.schema().to_arrow()
-        here = set(batch.schema.names)
-        arrays = [
-            batch.column(name) if name in here else nulls(schema.field(name).type, batch.num_rows)
-            for name in schema.names
-        ]
-        return RecordBatch.from_arrays(arrays, schema=schema)
+
+def widened(batch: RecordBatch, table: DeltaTable) -> RecordBatch:
+    """The batch in the table's own order, null where the endpoint no longer has a column."""
+    schema = table.schema().to_arrow()
+    here = set(batch.schema.names)
+    arrays = [
+        batch.column(name) if name in here else nulls(schema.field(name).type, batch.num_rows)
+        for name in schema.names
+    ]
+    return RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _float_columns(schema: ArrowSchema) -> list[str]:

@@ -13,6 +13,7 @@ from podium.errors import PodiumError
 COMMANDS = {
     "new": ("podium.cli.new:new", "Make a project that works at once."),
     "train": ("podium.cli.models:train", "Train models and put their versions into the registry."),
+    "check": ("podium.cli.check:check", "Check that a model in another language keeps its protocol."),
     "models": ("podium.cli.models:models_command", "List the registry's versions."),
     "up": ("podium.cli.node:up", "Run the endpoint on this machine."),
     "down": ("podium.cli.node:down", "Stop what `podium up` started."),
@@ -27,6 +28,9 @@ COMMANDS = {
     "rollback": ("podium.cli.policy:rollback", "Go back to the last good revision."),
     "history": ("podium.cli.policy:history", "Show every revision of the policy."),
     "compare": ("podium.cli.compare:compare", "Compare two contenders on the same requests."),
+    "replay": ("podium.cli.replay:replay", "Score archived requests with another version."),
+    "export": ("podium.cli.export:export", "Write a table of what was served, to train on."),
+    "forget": ("podium.cli.forget:forget", "Remove what is archived of a caller, key or request."),
     "doctor": ("podium.cli.doctor:doctor", "Find what stands in the way, and say how to mend it."),
 }
 HIDDEN = {"run": "podium.cli.run:run"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -38,6 +39,7 @@ CALL_SECONDS = 1.0
 POLL_SECONDS = 0.005
 WARM_SECONDS = 120.0
 FOLLOW_SECONDS = 5.0
+LOWEST_PRIORITY = 19
 
 Change = Callable[[Policy], Policy]
 
@@ -185,6 +187,11 @@ def check_endpoint(named: str | None, there: str) -> None:
     """Raise NotFound where a command names an endpoint that is not the one here."""
     if named is not None and named != there:
         raise NotFound(f"no endpoint {named!r} here{did_you_mean(named, [there])}; there is {there}")
+
+
+def give_way() -> None:
+    """Take only the processor time that the request path leaves over."""
+    os.nice(LOWEST_PRIORITY)
 
 
 def project_here() -> Project:

@@ -12,9 +12,13 @@ import click
 
 from podium import project as projects
 from podium.cli.policy import join_as_challenger
-from podium.errors import ProjectError
+from podium.errors import ProjectError, UnknownVersion
+from podium.models import manifest as manifests
+from podium.models.declared import described, pack_command, pack_sql
 from podium.models.formats import FORMATS
-from podium.models.packing import Packed, pack
+from podium.models.manifest import Manifest
+from podium.models.packing import pack
+from podium.models.sealing import Packed
 from podium.models.trust import Trust
 from podium.project import ModelSettings, Project
 from podium.registry.base import Version
@@ -53,7 +57,8 @@ def _chosen(project: Project, names: tuple[str, ...]) -> list[ModelSettings]:
                 f"there is no model {name!r}{did_you_mean(name, list(project.models))}; {projects.FILE} has "
                 f"{', '.join(project.models)}"
             )
-    return [project.models[name] for name in names or project.models]
+    chosen = [project.models[name] for name in names or project.models]
+    return sorted(chosen, key=lambda model: model.module is None)  # others may need the champion's schema
 
 
 def _train(
@@ -61,13 +66,7 @@ def _train(
 ) -> Version:
     before = {version.digest for version in registry.versions(model.name)}
     with tempfile.TemporaryDirectory(prefix="podium-") as folder, _working(f"training {model.name} …"):
-        packed = pack(
-            model.module,
-            model=model.name,
-            root=project.folder,
-            into=Path(folder),
-            trust_pickle=trust_pickle,
-        )
+        packed = _packed(project, model, registry, Path(folder), trust_pickle)
         trusted = _trusted(packed, trust)
         version = registry.put(packed.folder)
     click.echo(f"{model.name} {version.number}  {version.digest}")
@@ -78,6 +77,27 @@ def _train(
     if trusted:
         click.echo(f"  trusted  it runs this project's own code: added to {trust.path}")
     return version
+
+
+def _packed(
+    project: Project, model: ModelSettings, registry: FolderRegistry, into: Path, trust_pickle: bool
+) -> Packed:
+    if model.module is not None:
+        return pack(model.module, model=model.name, root=project.folder, into=into, trust_pickle=trust_pickle)
+    said = described(project, model.name, champion_of(project, registry))
+    if model.sql is not None:
+        return pack_sql(said, model.sql, into=into)
+    assert model.command is not None  # a project has one of the three
+    return pack_command(said, model.command, root=project.folder, into=into)
+
+
+def champion_of(project: Project, registry: FolderRegistry) -> Manifest | None:
+    """What is known of the champion, whose schema the endpoint may have; None where it is not trained yet."""
+    try:
+        version = registry.find(project.champion.name, project.champion.version)
+    except UnknownVersion:
+        return None
+    return manifests.read(version.path)
 
 
 def _trusted(packed: Packed, trust: Trust) -> bool:

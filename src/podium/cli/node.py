@@ -14,9 +14,11 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 import click
@@ -27,7 +29,7 @@ from podium import project as projects
 from podium import run as runs
 from podium.cli.control import STAND_BY, author, lineup
 from podium.counters import Counts, merged, total
-from podium.errors import AlreadyRunning, NodeError, NotRunning
+from podium.errors import AlreadyRunning, MissingExtra, NodeError, NotRunning
 from podium.jobs import TRAIN, Jobs
 from podium.node.broker import Broker
 from podium.node.contenders import (
@@ -40,7 +42,7 @@ from podium.node.contenders import (
 )
 from podium.node.guarding import Guarding
 from podium.node.keeper import Keeper
-from podium.node.listening import listen, url_of
+from podium.node.listening import address_of, listen, reserve, url_of
 from podium.node.plan import run_of, specs_of
 from podium.node.process import log_name
 from podium.node.staffing import Staffing
@@ -72,14 +74,20 @@ PORT = 8080
 @click.option(
     "--gateways", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes at the door."
 )
+@click.option(
+    "--grpc-port", type=click.IntRange(0, 65535), help="Speak gRPC there too; 0 is any free one. Without: no."
+)
 @click.option("--detach", is_flag=True, help="Run in the background; return when it is ready.")
 @click.option("--from-file", is_flag=True, help="Go back to podium.toml, whatever the live policy is.")
-def up(host: str, port: int, gateways: int, detach: bool, from_file: bool) -> None:
+def up(*, host: str, port: int, gateways: int, grpc_port: int | None, detach: bool, from_file: bool) -> None:
     """Run the endpoint here: broker, gateway, a worker for each contender, archiver."""
+    if grpc_port is not None:
+        _check_grpc()
     folder = projects.find(Path.cwd())
     project = projects.load(folder)
     if detach:
         options = ["--host", host, "--port", str(port), "--gateways", str(gateways)]
+        options += [] if grpc_port is None else ["--grpc-port", str(grpc_port)]
         _detach(project, [*options, *(["--from-file"] if from_file else [])])
         return
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
@@ -90,8 +98,26 @@ def up(host: str, port: int, gateways: int, detach: bool, from_file: bool) -> No
             store=project.podium_dir / "stream",
             sync_always=project.archive.sync == "always",
         )
-        with listen(host, port) as listening:
-            asyncio.run(_serve(project, wanted, broker, listening, gateways=gateways, file_wins=from_file))
+        with ExitStack() as sockets:
+            listening = sockets.enter_context(listen(host, port))
+            held = None if grpc_port is None else sockets.enter_context(reserve(host, grpc_port))
+            doors = Doors(listening, gateways, address_of(held) if held else None)
+            asyncio.run(_serve(project, wanted, broker, doors, file_wins=from_file))
+
+
+class Doors(NamedTuple):
+    """Where clients connect: HTTP's socket, how many gateways serve it, and gRPC's address, if any."""
+
+    listening: socket.socket
+    gateways: int
+    grpc: str | None
+
+
+def _check_grpc() -> None:
+    """Raises MissingExtra here, where somebody reads it, and not in each gateway's log."""
+    for module, package in (("grpc", "grpcio"), ("grpc_reflection", "grpcio-reflection")):
+        if find_spec(module) is None:
+            raise MissingExtra(package, "grpc")
 
 
 def _wanted(project: Project) -> Policy:
@@ -111,21 +137,14 @@ def _wanted(project: Project) -> Policy:
 # --- in the foreground ----------------------------------------------------------------------
 
 
-async def _serve(
-    project: Project,
-    wanted: Policy,
-    broker: Broker,
-    listening: socket.socket,
-    *,
-    gateways: int,
-    file_wins: bool,
-) -> None:
+async def _serve(project: Project, wanted: Policy, broker: Broker, doors: Doors, *, file_wins: bool) -> None:
     began = time.monotonic()
     stop = asyncio.Event()
     supervisor = Supervisor(
         [broker.spec()],
         endpoint=project.name,
-        url=url_of(listening),
+        url=url_of(doors.listening),
+        grpc=doors.grpc,
         run_dir=project.run_dir,
         boards=project.counters_dir,
         logs=project.logs_dir,
@@ -144,7 +163,10 @@ async def _serve(
             settings = project.run_dir / RUN
             runs.save(run, settings)
             click.echo(f"{run.endpoint}: {lineup(run.policy)}")
-            supervisor.add(specs_of(run, settings, gateways=gateways, fd=listening.fileno()))
+            gateways = specs_of(
+                run, settings, gateways=doors.gateways, fd=doors.listening.fileno(), grpc=doors.grpc
+            )
+            supervisor.add(gateways)
             async with (
                 Staffing(run, settings, supervisor) as staffing,
                 Guarding(run.policy, run.counters, store) as guarding,
@@ -155,9 +177,9 @@ async def _serve(
                 await stream.subscribe(STAND_BY, partial(_stand_by, staffing))
                 await stream.subscribe(TRAIN, trainer.ask)
                 if await _wait(supervisor, stop, lambda: supervisor.ready):
-                    click.echo(_ready_words(run, url_of(listening), time.monotonic() - began))
+                    click.echo(_ready_words(run, doors, time.monotonic() - began))
                 await stop.wait()
-        listening.close()  # once the gateways are gone, clients are refused instead of waiting in its queue
+        doors.listening.close()  # once the gateways are gone, clients are refused, and wait in no queue
         click.echo("Stopping: answering what is in flight, then keeping it …")
     click.echo(_totals(before, merged(project.counters_dir)))
 
@@ -242,9 +264,11 @@ async def _wait(supervisor: Supervisor, stop: asyncio.Event, holds: Callable[[],
     return True
 
 
-def _ready_words(run: Run, url: str, seconds: float) -> str:
+def _ready_words(run: Run, doors: Doors, seconds: float) -> str:
+    url = url_of(doors.listening)
+    too = f", and for gRPC at {doors.grpc}" if doors.grpc else ""
     return (
-        f"Ready in {seconds:.1f} s: every contender answers at {url}\n"
+        f"Ready in {seconds:.1f} s: every contender answers at {url}{too}\n"
         f"  try it    {_curl(run, url)}\n"
         f"  look      podium status, or {url}/docs in a browser\n"
         f"  stop it   Ctrl-C here, or podium down"

@@ -37,14 +37,15 @@ def run() -> None:
 @run.command()
 @click.option("--number", default=1)
 @click.option("--fd", type=int, required=True)
+@click.option("--grpc", default=None)
 @click.argument("settings", type=Path)
-def gateway(number: int, fd: int, settings: Path) -> None:
+def gateway(number: int, fd: int, grpc: str | None, settings: Path) -> None:
     """The front door."""
     from podium.gateway.server import serve  # each process imports only what it runs
 
     async def job(run: Run, stream: Stream, board: Board, stop: asyncio.Event) -> None:
         async with policies(run.stream, run.endpoint) as store:
-            await serve(run, stream, store, board, fd=fd, stop=stop)
+            await serve(run, stream, store, board, fd=fd, stop=stop, grpc=grpc)
 
     _process(f"gateway {number}", settings, job)
 
@@ -68,7 +69,7 @@ def worker(contender: str, number: int, settings: Path) -> None:
 
         settings = run.workers.get(model, runs.WorkerSettings())
         found = FolderRegistry(Path(run.registry)).find(model, version)
-        scorer = load(found.path, trust=Trust.load(), threads=settings.threads)
+        scorer = load(found.path, trust=Trust.load(), threads=settings.threads, timeout=settings.timeout)
         # Frames say what it is now; who only stands by to join scores none.
         contender = Contender(model=model, version=found.short, number=found.number, role=Role.CHALLENGER)
         async with Worker(contender, scorer, stream, board, batch_rows=settings.batch_rows):

@@ -62,6 +62,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     ready: bool
     revision: int
     url: str
+    grpc: str | None = None
     received: int
     answered: int
     defaulted: int
@@ -130,6 +131,7 @@ def of(run: Run, state: NodeState, counts: Counts) -> Status:
         ready=state.ready and all(contender.state == READY for contender in contenders),
         revision=run.policy.revision,
         url=state.url,
+        grpc=state.grpc,
         received=total(counts, "received"),
         answered=total(counts, "answered"),
         defaulted=total(counts, "defaulted"),
@@ -201,7 +203,8 @@ PROCESS_COLUMNS = ("process", "pid", "state", "restarts", "MB")
 
 def _headline(found: Status) -> str:
     ready = "ready" if found.ready else "not ready"
-    return f"{found.endpoint} at {found.url}: {ready}, revision {found.revision}"
+    grpc = f" and, for gRPC, {found.grpc}" if found.grpc else ""
+    return f"{found.endpoint} at {found.url}{grpc}: {ready}, revision {found.revision}"
 
 
 def _counts_line(found: Status) -> str:

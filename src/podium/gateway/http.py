@@ -11,26 +11,14 @@ from typing import Any, TypeAlias
 import msgspec
 import numpy as np
 
-from podium.errors import (
-    BadInput,
-    MethodNotAllowed,
-    NotFound,
-    NotReady,
-    PodiumError,
-    SlowBody,
-    Stopping,
-    StreamAway,
-    TooLarge,
-    TooManyRequests,
-    UnknownEncoding,
-    UnknownRequest,
-)
-from podium.gateway.limits import Bodies, caller_id, deadline_ms
+from podium.errors import MethodNotAllowed, NotFound, PodiumError
+from podium.gateway.limits import REFUSALS, Bodies, caller_id, deadline_ms
 from podium.gateway.metrics import CONTENT_TYPE, metrics_text
 from podium.gateway.outcomes import Outcomes, Taken
 from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
 from podium.gateway.problems import internal_error, problem
+from podium.gateway.readiness import check_ready
 from podium.gateway.rsgi import HeaderList, Protocol, ProtocolClosed, Reply, Scope
 from podium.gateway.training import Training
 from podium.protocol import docs_page, oip, openapi, outcomes
@@ -43,17 +31,6 @@ log = logging.getLogger(__name__)
 Handler: TypeAlias = Callable[[Scope, Protocol, float, str], Awaitable[Reply]]
 JSON = ("content-type", "application/json")
 OUTCOME = "/outcome/"
-REFUSALS = (
-    BadInput,
-    UnknownEncoding,
-    UnknownRequest,
-    TooLarge,
-    SlowBody,
-    TooManyRequests,
-    Stopping,
-    StreamAway,
-)
-"""What keeps a request out; the rest is answered, or was never a request to be scored."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -251,29 +228,21 @@ class HttpGateway:
         return Reply(200, [JSON], _encode({"status": "live"}))
 
     async def _ready(self, *_: object) -> Reply:
-        self._check_ready()
+        check_ready(self._predictor, self._probes)
         return Reply(200, [JSON], _encode({"status": "ready"}))
 
     async def _server_live(self, *_: object) -> Reply:
         return Reply(200, [JSON], oip.server_live())
 
     async def _server_ready(self, *_: object) -> Reply:
-        self._check_ready()
+        check_ready(self._predictor, self._probes)
         return Reply(200, [JSON], oip.server_ready())
 
     async def _model_ready(self, scope: Scope, protocol: Protocol, began: float, version: str) -> Reply:
         if version:
             self._predictor.policy.named(version)
-        self._check_ready()
+        check_ready(self._predictor, self._probes)
         return Reply(200, [JSON], self._contract.model_ready())
-
-    def _check_ready(self) -> None:
-        """Raises NotReady until every contender has answered a probe."""
-        if reason := self._predictor.why_not_ready():
-            raise NotReady(reason)
-        here = {contender.name for contender in self._predictor.policy.scoring}
-        if silent := [c.name for c in self._probes.silent if c.name in here]:
-            raise NotReady(f"no answer yet from {', '.join(silent)}")
 
     async def _metadata(self, scope: Scope, protocol: Protocol, began: float, version: str) -> Reply:
         if version:

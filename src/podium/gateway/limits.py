@@ -8,13 +8,35 @@ from asyncio import CancelledError, Future
 from contextlib import suppress
 from types import TracebackType
 
-from podium.errors import InvalidInput, SlowBody, TooLarge
+from podium.errors import (
+    BadInput,
+    InvalidInput,
+    SlowBody,
+    Stopping,
+    StreamAway,
+    TooLarge,
+    TooManyRequests,
+    UnknownEncoding,
+    UnknownRequest,
+)
 from podium.gateway.rsgi import Protocol, ProtocolClosed, Scope
 from podium.run import Limits
 
 ID_LENGTH = 200
 DISCARDED = 8
 """Times the limit that is still read of a body that was refused."""
+
+REFUSALS = (
+    BadInput,
+    UnknownEncoding,
+    UnknownRequest,
+    TooLarge,
+    SlowBody,
+    TooManyRequests,
+    Stopping,
+    StreamAway,
+)
+"""What keeps a request out; the rest is answered, or was never a request to be scored."""
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s)")
 

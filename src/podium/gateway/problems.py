@@ -62,6 +62,7 @@ KINDS: dict[type[PodiumError], Kind] = {
     NobodyInTime: Kind(504, "nobody-in-time", "No answer in time"),
 }
 INTERNAL = Kind(500, "internal-error", "Internal error")
+INTERNAL_DETAIL = "the gateway failed; its log says how"
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
@@ -97,7 +98,7 @@ def problem(error: PodiumError, instance: str) -> Reply:
 
 def internal_error(instance: str) -> Reply:
     """The reply to what nobody foresaw. It says nothing of the inside; the log does."""
-    return _reply(_document(INTERNAL, "the gateway failed; its log says how", instance), [])
+    return _reply(_document(INTERNAL, INTERNAL_DETAIL, instance), [])
 
 
 def kind_of(error: PodiumError) -> Kind:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import resource
 import socket
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from podium.counters import Board
 from podium.gateway.http import HttpGateway
@@ -28,12 +28,21 @@ BACKLOG = 1024
 
 
 async def serve(
-    run: Run, stream: Stream, policies: PolicyStore, board: Board, *, fd: int, stop: asyncio.Event
+    run: Run,
+    stream: Stream,
+    policies: PolicyStore,
+    board: Board,
+    *,
+    fd: int,
+    stop: asyncio.Event,
+    grpc: str | None = None,
 ) -> None:
     """Answer on the listening socket `fd` until `stop`, then answer what is in flight and return.
 
     The supervisor has opened that socket, and it outlives a gateway: connections that arrive while
     one restarts are not refused.
+
+    `grpc` is the address of that side, `HOST:PORT`; None where there is none.
     """
     _allow_many_connections()
     async with AsyncExitStack() as stack:
@@ -51,6 +60,8 @@ async def serve(
         outcomes = await stack.enter_async_context(
             Outcomes(run, stream, board, revision=lambda: predictor.policy.revision)
         )
+        if grpc:
+            await stack.enter_async_context(_grpc_server(run, predictor, probes, grpc))
         training = Training(run, stream)
         http = HttpGateway(run, predictor, probes, bodies, outcomes=outcomes, training=training)
         listener = socket.socket(fileno=fd)
@@ -63,6 +74,15 @@ async def serve(
         await server.stop(CLOSE_SECONDS)
         for failed in (task for task in predictor.tasks if task.done()):
             failed.result()  # raises; the supervisor starts this process anew
+
+
+def _grpc_server(
+    run: Run, predictor: Predictor, probes: Probes, address: str
+) -> AbstractAsyncContextManager[object]:
+    from podium.gateway.grpc import GrpcGateway  # an extra: `podium up` has checked that it is installed
+    from podium.gateway.grpc_server import GrpcServer
+
+    return GrpcServer(GrpcGateway(run, predictor, probes).methods(), address, run.limits)
 
 
 def _allow_many_connections() -> None:

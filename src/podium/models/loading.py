@@ -11,7 +11,7 @@ from podium.models import manifest as manifests
 from podium.models import samples as sample_files
 from podium.models.digest import verify
 from podium.models.formats import entry, format_of
-from podium.models.formats.base import Predictor
+from podium.models.formats.base import Allowed, Closing, Predictor
 from podium.models.manifest import Manifest
 from podium.models.samples import Samples
 from podium.models.trust import Trust
@@ -43,11 +43,19 @@ class Scorer:
         """
         return self.predictor.predict(columns)
 
+    def close(self) -> None:
+        """End what the model runs outside this process; nothing for most. Dropping the scorer does it too."""
+        if isinstance(self.predictor, Closing):
+            self.predictor.close()
 
-def load(path: Path, *, trust: Trust, threads: int = 1, digest: str | None = None) -> Scorer:
+
+def load(
+    path: Path, *, trust: Trust, threads: int = 1, timeout: float = 5.0, digest: str | None = None
+) -> Scorer:
     """Load a package; nothing in it is believed before its digest is verified.
 
-    The folder is named by its digest, unless `digest` says what to expect. Raises DigestMismatch,
+    The folder is named by its digest, unless `digest` says what to expect. `timeout` (s) is how long a
+    prediction may take, where the model is one that can be stopped. Raises DigestMismatch,
     NewerManifest, UnknownFormat, Untrusted, MissingExtra, VersionConflict, WrongSample or PackageError.
     """
     expected = digest or path.name
@@ -56,7 +64,7 @@ def load(path: Path, *, trust: Trust, threads: int = 1, digest: str | None = Non
     runs = entry(manifest.format).runs
     if runs:
         trust.check(manifest.model, expected, what=runs)
-    predictor = format_of(manifest.format).open(path, manifest, threads)
+    predictor = format_of(manifest.format).open(path, manifest, Allowed(threads=threads, timeout=timeout))
     samples = sample_files.read(path, manifest)
     sample_files.check(manifest, samples, predictor.predict(samples.inputs))
     return Scorer(digest=expected, manifest=manifest, samples=samples, predictor=predictor)

@@ -13,35 +13,22 @@ from types import ModuleType
 import numpy as np
 
 from podium.errors import ModelFailed, PackageError, ProjectError, Untrusted
-from podium.models import manifest as manifests
-from podium.models import modules, requirements, samples
-from podium.models.digest import digest_of
+from podium.models import modules, requirements
 from podium.models.estimator import answers, layout_of, outputs_of
 from podium.models.examples import Examples, examples_of, mixed
 from podium.models.formats import format_of
 from podium.models.formats.base import EXACT, Fitted, Unfit, Written
 from podium.models.layout import Layout, feed
-from podium.models.loading import load
 from podium.models.manifest import Manifest
 from podium.models.revision import revision_of
+from podium.models.sealing import Packed, seal
 from podium.models.trained import Model, Trained
 from podium.models.training import trained_by
-from podium.models.trust import Trust
 from podium.models.values import conform_all, fingerprint, rows_of
 from podium.schema import Columns, Field, Schema, schema_of
 
 _MAKERS = ("numpy", "onnxruntime", "pandas", "scikit-learn", "scipy", "skl2onnx", "skops")
 """Libraries whose versions the manifest keeps, where they are installed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Packed:
-    """A finished package, and why it has its format."""
-
-    folder: Path
-    digest: str
-    manifest: Manifest
-    why: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +73,14 @@ def _pack(file: Path, model: str, root: Path, into: Path, trust_pickle: bool) ->
             content = _class(source, trained.model, trained, examples)
         else:
             content = _estimator(source, trained, examples, trust_pickle)
-    _check_answers(model, content)
-    manifest = _manifest(model, file, trained, examples, content)
-    manifests.write(manifest, into)
-    samples.write(into, examples.columns, content.answers)
-    requirements.write(into, content.written.libraries)
-    digest = digest_of(into)
-    load(into, trust=Trust(path=into, lines=frozenset([digest])), digest=digest)
-    return Packed(folder=into, digest=digest, manifest=manifest, why=content.written.why)
+    return seal(
+        into,
+        _manifest(model, file, trained, examples, content),
+        inputs=examples.columns,
+        answers=content.answers,
+        libraries=content.written.libraries,
+        why=content.written.why,
+    )
 
 
 def _manifest(model: str, file: Path, trained: Trained, examples: Examples, content: _Content) -> Manifest:
@@ -126,12 +113,6 @@ def _names(output: str | Sequence[str]) -> list[str]:
     if not names or len(set(names)) < len(names) or not all(isinstance(n, str) and n for n in names):
         raise ProjectError(f'output is {output!r}, expected a name or a list of them, as in "progression"')
     return names
-
-
-def _check_answers(model: str, content: _Content) -> None:
-    for name, values in content.answers.items():
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            raise PackageError(f"{model}: {name!r} is NaN or infinite for some of the model's own examples")
 
 
 # --- a model with scikit-learn's API --------------------------------------------------------

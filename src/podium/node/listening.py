@@ -1,7 +1,8 @@
-"""The socket that clients connect to.
+"""The sockets that clients connect to.
 
-The supervisor owns it and its gateways inherit it: while a gateway is being replaced, connections wait
-in the socket's queue instead of being refused.
+The supervisor owns that of HTTP and its gateways inherit it: while a gateway is being replaced, connections
+wait in the socket's queue instead of being refused. gRPC's library takes no socket that others have opened,
+so for it the supervisor only holds the port, and each gateway listens there itself.
 """
 
 from __future__ import annotations
@@ -20,6 +21,31 @@ class PortTaken(NodeError):
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening TCP socket; port 0 is any free one. Raises PortTaken, NodeError."""
+    listening = _listening(host, port, option="--port")
+    listening.set_inheritable(True)
+    return listening
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """A socket that holds a port for the gateways, who share it; no connection ever comes to it.
+
+    Port 0 is any free one. Raises PortTaken, NodeError.
+    """
+    # Whoever else shares a port in the same way would not be in the way of `bind`, so ask without sharing.
+    with _listening(host, port, option="--grpc-port") as alone:
+        address = alone.getsockname()
+        family = alone.family
+    held = socket.socket(family, socket.SOCK_STREAM)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        held.bind(address)
+    except OSError as error:
+        held.close()
+        raise NodeError(f"cannot hold {host}, port {address[1]}: {error.strerror}") from None
+    return held
+
+
+def _listening(host: str, port: int, *, option: str) -> socket.socket:
     try:
         family, kind, proto, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -36,11 +62,16 @@ def listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise PortTaken(
                 f"port {port} on {host} is taken by another program; stop that, or use another one: "
-                f"`podium up --port {port + 1}`"
+                f"`podium up {option} {port + 1}`"
             ) from None
         raise NodeError(f"cannot listen on {host}, port {port}: {error.strerror}") from None
-    listening.set_inheritable(True)
     return listening
+
+
+def address_of(held: socket.socket) -> str:
+    """`HOST:PORT` of a socket, as gRPC's clients and servers write it."""
+    host, port = held.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def url_of(listening: socket.socket) -> str:

@@ -47,16 +47,22 @@ def run_of(project: Project, policy: Policy, contract: Contract, broker: Broker)
     )
 
 
-def specs_of(run: Run, settings: Path, *, gateways: int, fd: int) -> list[ProcessSpec]:
-    """The gateways on the socket `fd`, and the archiver."""
-    return [*_gateways(run, settings, gateways, fd), _archiver(run, settings)]
+def specs_of(
+    run: Run, settings: Path, *, gateways: int, fd: int, grpc: str | None = None
+) -> list[ProcessSpec]:
+    """The gateways on the socket `fd`, and the archiver.
+
+    `grpc` is the address that the gateways share for gRPC, if they are to speak it.
+    """
+    return [*_gateways(run, settings, gateways, fd, grpc), _archiver(run, settings)]
 
 
-def _gateways(run: Run, settings: Path, count: int, fd: int) -> list[ProcessSpec]:
+def _gateways(run: Run, settings: Path, count: int, fd: int, grpc: str | None) -> list[ProcessSpec]:
+    doors = ("--fd", str(fd), *(("--grpc", grpc) if grpc else ()))
     return [
         ProcessSpec(
             name=f"gateway {number}",
-            argv=_podium("gateway", "--number", str(number), "--fd", str(fd), str(settings)),
+            argv=_podium("gateway", "--number", str(number), *doors, str(settings)),
             stage=Stage.GATEWAY,
             sign=BoardSign(run.counters),
             timeout=GATEWAY_TIMEOUT,

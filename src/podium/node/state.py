@@ -43,10 +43,14 @@ class ProcessReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeState(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole node. `started` and `written` are seconds since the epoch."""
+    """A whole node. `started` and `written` are seconds since the epoch.
+
+    `grpc` is `HOST:PORT`, None where it does not speak gRPC.
+    """
 
     endpoint: str
     url: str
+    grpc: str | None = None
     pid: int
     started: float
     written: float

@@ -50,12 +50,14 @@ class Supervisor:
         run_dir: Path,
         boards: Path,
         logs: Path,
+        grpc: str | None = None,
         pace: Pace | None = None,
         whole: bool = True,
     ) -> None:
         self.whole = whole
         self._endpoint = endpoint
         self._url = url
+        self._grpc = grpc
         self._run_dir = run_dir
         self._boards = boards
         self._logs = logs
@@ -201,6 +203,7 @@ class Supervisor:
         return NodeState(
             endpoint=self._endpoint,
             url=self._url,
+            grpc=self._grpc,
             pid=os.getpid(),
             started=self._started,
             written=time.time(),

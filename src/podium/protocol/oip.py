@@ -7,16 +7,17 @@ Translation only. KServe's, Triton's and MLServer's clients work with it as they
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec import UNSET, UnsetType
 
 from podium.errors import BadInput, InvalidInput, TooLarge, UnknownEncoding
-from podium.protocol.oip_requests import HEADER, RequestReader, TensorParameters, WireInput, WireRequest
+from podium.protocol.oip_requests import HEADER, RequestReader, TensorParameters, WireOutput
 from podium.protocol.oip_tensors import (
     DATATYPES,
     OF_KIND,
@@ -92,11 +93,28 @@ class ModelMetadata(msgspec.Struct):
     outputs: list[TensorMetadata]
 
 
+class ModelIndex(msgspec.Struct):
+    """A contender as Triton's model repository extension lists models."""
+
+    name: str
+    version: str
+    state: str
+    reason: str
+
+
+class ServerMetadata(msgspec.Struct):
+    """Who answers."""
+
+    name: str
+    version: str
+    extensions: tuple[str, ...]
+
+
 class Contract:
     """One endpoint in the protocol's terms."""
 
     def __init__(self, endpoint: str, inputs: Schema, outputs: Schema) -> None:
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._inputs = inputs
         self._outputs = outputs
         # Rows are one dimension more than a field has; a scalar may come as [n, 1].
@@ -111,32 +129,33 @@ class Contract:
         InvalidInput.
         """
         wire, arrays = self._reader.read(body, header_length)
-        self._check_datatypes(wire.inputs)
+        datatypes = [str(tensor.__struct_config__.tag) for tensor in wire.inputs]
+        binary = wire.parameters is not None and wire.parameters.binary_data_output
+        return InferRequest(
+            id=wire.id,
+            rows=self.rows(arrays, datatypes, validator),
+            outputs=self.wanted(wire.outputs or (), binary=binary),
+        )
+
+    def rows(self, arrays: Mapping[str, np.ndarray], datatypes: Sequence[str], validator: Validator) -> Rows:
+        """Check a request's inputs, in its order, each of one of the protocol's datatypes.
+
+        Raises InvalidInput.
+        """
+        for index, (name, datatype) in enumerate(zip(arrays, datatypes, strict=True)):
+            if name in self._inputs:  # of any other the validator says so, with the nearest name
+                _check_datatype(self._inputs[name], datatype, f"$.inputs[{index}].datatype")
         try:
-            rows = validator.arrays(arrays)
+            return validator.arrays(arrays)
         except InvalidInput as error:
             raise _located(error, list(arrays)) from None
-        return InferRequest(id=wire.id, rows=rows, outputs=self._wanted(wire))
 
-    def _check_datatypes(self, inputs: Sequence[WireInput]) -> None:
-        for index, tensor in enumerate(inputs):
-            datatype = str(tensor.__struct_config__.tag)
-            if tensor.name not in self._inputs:
-                continue  # the validator says so, with the nearest name
-            field = self._inputs[tensor.name]
-            if field.type not in DATATYPES[datatype].fits:
-                raise InvalidInput(
-                    f"{tensor.name!r} is {datatype}, the field is {field}",
-                    path=f"$.inputs[{index}].datatype",
-                    expected=fitting(field),
-                )
-
-    def _wanted(self, wire: WireRequest) -> tuple[WantedOutput, ...]:
-        binary = wire.parameters is not None and wire.parameters.binary_data_output
-        if not wire.outputs:
+    def wanted(self, outputs: Sequence[WireOutput], *, binary: bool) -> tuple[WantedOutput, ...]:
+        """The outputs that a request asks for; all of them where it names none. Raises InvalidInput."""
+        if not outputs:
             return tuple(WantedOutput(field, binary) for field in self._outputs.fields)
         wanted = []
-        for index, output in enumerate(wire.outputs):
+        for index, output in enumerate(outputs):
             path = f"$.outputs[{index}]"
             if output.name not in self._outputs:
                 nearest = self._outputs.nearest(output.name)
@@ -174,8 +193,8 @@ class Contract:
 
     def _reply(self, answer: Answer, tensors: list[ReplyTensor]) -> InferReply:
         return InferReply(
-            model_name=self._endpoint,
-            model_version=f"{answer.model}@{answer.version}" if answer.model else UNSET,
+            model_name=self.endpoint,
+            model_version=version_of(answer) or UNSET,
             id=answer.id,
             parameters={"rule": answer.rule, "ms": answer.ms},
             outputs=tensors,
@@ -185,33 +204,46 @@ class Contract:
 
     def model_metadata(self, versions: Sequence[str]) -> bytes:
         """`GET /v2/models/{endpoint}`; versions are the contenders' names."""
-        return _encode(
-            ModelMetadata(
-                name=self._endpoint,
-                versions=list(versions),
-                platform="podium",
-                inputs=[_described(field) for field in self._inputs.fields],
-                outputs=[_described(field) for field in self._outputs.fields],
-            )
+        return _encode(self.described(versions))
+
+    def described(self, versions: Sequence[str]) -> ModelMetadata:
+        """The same, as a record."""
+        return ModelMetadata(
+            name=self.endpoint,
+            versions=list(versions),
+            platform="podium",
+            inputs=[_described(field) for field in self._inputs.fields],
+            outputs=[_described(field) for field in self._outputs.fields],
         )
 
     def model_ready(self) -> bytes:
         """`GET /v2/models/{endpoint}/ready`, when it is."""
-        return _encode({"name": self._endpoint, "ready": True})
+        return _encode({"name": self.endpoint, "ready": True})
 
     def repository_index(self, versions: Sequence[str]) -> bytes:
         """`POST /v2/repository/index`: Triton's model repository extension."""
-        return _encode(
-            [
-                {"name": self._endpoint, "version": version, "state": "READY", "reason": ""}
-                for version in versions
-            ]
-        )
+        return _encode(self.index(versions))
+
+    def index(self, versions: Sequence[str]) -> list[ModelIndex]:
+        """The same, as records."""
+        return [
+            ModelIndex(name=self.endpoint, version=version, state="READY", reason="") for version in versions
+        ]
+
+
+def version_of(answer: Answer) -> str:
+    """Whose answer it is, as the protocol's version; empty for a default answer, which is nobody's."""
+    return f"{answer.model}@{answer.version}" if answer.model else ""
 
 
 def server_metadata() -> bytes:
     """`GET /v2`."""
-    return _encode({"name": "podium", "version": version("podium"), "extensions": EXTENSIONS})
+    return _encode(described_server())
+
+
+def described_server() -> ServerMetadata:
+    """The same, as a record."""
+    return ServerMetadata(name="podium", version=version("podium"), extensions=EXTENSIONS)
 
 
 def server_live() -> bytes:
@@ -251,6 +283,13 @@ def decompress(body: bytes, encoding: str, limit: int) -> bytes:
 
 def _is_zlib(body: bytes) -> bool:
     return len(body) > 1 and body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
+
+
+def _check_datatype(field: Field, datatype: str, path: str) -> None:
+    if field.type not in DATATYPES[datatype].fits:
+        raise InvalidInput(
+            f"{field.name!r} is {datatype}, the field is {field}", path=path, expected=fitting(field)
+        )
 
 
 def _check_output(parameters: TensorParameters, path: str) -> None:

@@ -85,8 +85,7 @@ class RequestReader:
         arrays = {}
         for index, tensor in enumerate(request.inputs):
             if tensor.name in arrays:
-                path = f"$.inputs[{index}].name"
-                raise InvalidInput(f"{tensor.name!r} is given twice", path=path, expected="once")
+                raise given_twice(tensor.name, index)
             arrays[tensor.name], length = _array(tensor, view, length, f"$.inputs[{index}]")
         if length != len(body):
             raise InvalidInput(
@@ -170,6 +169,11 @@ def _array(tensor: WireInput, body: memoryview, start: int, path: str) -> tuple[
             expected=f"{size} bytes, and the header {HEADER}",
         )
     return from_binary(datatype, body[start : start + size], tensor.shape, path), start + size
+
+
+def given_twice(name: str, index: int) -> InvalidInput:
+    """The error where the input at this index has the name of an earlier one."""
+    return InvalidInput(f"{name!r} is given twice", path=f"$.inputs[{index}].name", expected="once")
 
 
 def explain(error: msgspec.ValidationError) -> InvalidInput:

@@ -105,7 +105,7 @@ def from_json(datatype: Datatype, data: list[Any], shape: Sequence[int], path: s
     count = element_count(shape, path)
     flat = _flattened(data, shape, path) if data and isinstance(data[0], list) else data
     if len(flat) != count:
-        raise _misshapen(f"{len(flat)} values", shape, path)
+        raise misshapen(f"{len(flat)} values", shape, path)
     try:
         return _packed(datatype, flat).reshape(shape)
     except (ValueError, TypeError, OverflowError, struct.error):
@@ -119,7 +119,7 @@ def from_json(datatype: Datatype, data: list[Any], shape: Sequence[int], path: s
 def _flattened(data: list[Any], shape: Sequence[int], path: str) -> list[Any]:
     for size in shape[1:]:
         if not all(isinstance(part, list) and len(part) == size for part in data):
-            raise _misshapen("lists of other lengths", shape, path)
+            raise misshapen("lists of other lengths", shape, path)
         data = list(chain.from_iterable(data))
     return data
 
@@ -153,10 +153,10 @@ def from_binary(datatype: Datatype, data: memoryview, shape: Sequence[int], path
     if datatype.name == "BYTES":
         strings = _strings(data, path)
         if len(strings) != count:
-            raise _misshapen(f"{len(strings)} strings", shape, path)
+            raise misshapen(f"{len(strings)} strings", shape, path)
         return np.array(strings, object).reshape(shape)
     if len(data) != count * datatype.dtype.itemsize:
-        raise _misshapen(f"{len(data)} bytes of {datatype.name}", shape, path)
+        raise misshapen(f"{len(data)} bytes of {datatype.name}", shape, path)
     if datatype.name == "BOOL":  # any other byte than 0 and 1 would be a strange bool indeed
         return np.frombuffer(data, "u1").astype(bool).reshape(shape)
     return np.frombuffer(data, datatype.dtype).reshape(shape)
@@ -176,9 +176,7 @@ def _strings(data: memoryview, path: str) -> list[str]:
     except struct.error:
         raise _cut_off(path) from None
     except UnicodeDecodeError:
-        raise InvalidInput(
-            "a string is not UTF-8", path=f"{path}.data", expected="strings of UTF-8"
-        ) from None
+        raise not_utf8(path) from None
     return strings
 
 
@@ -190,7 +188,13 @@ def _cut_off(path: str) -> InvalidInput:
     )
 
 
-def _misshapen(found: str, shape: Sequence[int], path: str) -> InvalidInput:
+def not_utf8(path: str) -> InvalidInput:
+    """The error where an input's string is no text."""
+    return InvalidInput("a string is not UTF-8", path=f"{path}.data", expected="strings of UTF-8")
+
+
+def misshapen(found: str, shape: Sequence[int], path: str) -> InvalidInput:
+    """The error where an input's data are too few or too many for its shape."""
     return InvalidInput(
         f"{found} do not fill the shape {list(shape)}",
         path=f"{path}.data",

@@ -55,7 +55,7 @@ def score_frames(scorer: Scorer, frames: Sequence[Work], counts: Sequence[int]) 
     if len(frames) > 1 and not _alike(inputs):
         return [score_frames(scorer, [f], [n])[0] for f, n in zip(frames, counts, strict=True)]
     if len(frames) == 1:
-        return [_score_requests(scorer, inputs[0], slices[0])]
+        return [score_requests(scorer, inputs[0], slices[0])]
     return _score_together(scorer, inputs, slices)
 
 
@@ -96,7 +96,7 @@ def _score_together(
     try:
         outputs, bad = predict(scorer, joined, sum(sizes))
     except ModelFailed:
-        return [_score_requests(scorer, c, s) for c, s in zip(inputs, slices, strict=True)]
+        return [score_requests(scorer, c, s) for c, s in zip(inputs, slices, strict=True)]
     found = []
     start = 0
     for size, of_frame in zip(sizes, slices, strict=True):
@@ -106,8 +106,11 @@ def _score_together(
     return found
 
 
-def _score_requests(scorer: Scorer, columns: Columns, slices: Sequence[slice]) -> Scored:
-    """Score one frame; where the model refuses it, find the requests that are to blame by halving."""
+def score_requests(scorer: Scorer, columns: Columns, slices: Sequence[slice]) -> Scored:
+    """Score requests, of which the slices are the rows, as one batch.
+
+    Where the model refuses it, the requests that are to blame are found by halving.
+    """
     try:
         outputs, bad = predict(scorer, columns, slices[-1].stop)
     except ModelFailed as error:
@@ -119,8 +122,8 @@ def _score_requests(scorer: Scorer, columns: Columns, slices: Sequence[slice]) -
 
 def _halved(scorer: Scorer, columns: Columns, slices: Sequence[slice]) -> Scored:
     middle = len(slices) // 2
-    left = _score_requests(scorer, _rows(columns, slices[:middle]), _moved(slices[:middle]))
-    right = _score_requests(scorer, _rows(columns, slices[middle:]), _moved(slices[middle:]))
+    left = score_requests(scorer, _rows(columns, slices[:middle]), _moved(slices[:middle]))
+    right = score_requests(scorer, _rows(columns, slices[middle:]), _moved(slices[middle:]))
     if left.error is not None and right.error is not None and left.error == right.error:
         return Scored(error=left.error)
     errors = _all_errors(left, range(middle)) | {
@@ -193,6 +196,8 @@ def predict(scorer: Scorer, columns: Columns, rows: int) -> tuple[dict[str, np.n
     """
     try:
         outputs = scorer.predict(columns)
+    except ModelFailed:
+        raise
     except Exception as error:  # whatever a model raises is its score
         raise ModelFailed(f"{type(error).__name__}: {error}") from error
     if not isinstance(outputs, Mapping):

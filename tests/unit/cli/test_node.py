@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
+from click.testing import CliRunner
 
-from podium.cli.node import example_row, last_lines
+from podium.cli import node
+from podium.cli.node import example_row, last_lines, up
+from podium.errors import MissingExtra
 from podium.schema import Field, Kind, Schema
 from podium.validation import Validator
 
@@ -35,3 +39,9 @@ def test_the_end_of_a_log_has_no_empty_lines(tmp_path: Path) -> None:
     log.write_text("one\n\ntwo\n\n  three\n\n")
     assert last_lines(log, 2) == ["two", "  three"]
     assert last_lines(tmp_path / "none") == []
+
+
+def test_grpc_without_its_extra_is_refused_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"grpcio is not installed: pip install 'podium\[grpc\]'"):
+        CliRunner().invoke(up, ["--grpc-port", "8081"], catch_exceptions=False)

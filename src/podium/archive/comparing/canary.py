@@ -28,7 +28,7 @@ def drift(
     """
     (middle,) = lake.row("SELECT quantile_disc(received, 0.5) FROM asked")
     values = {output.name: _value(output) for output in outputs if output.what is not What.TENSOR}
-    said = f"SELECT k, * FROM said WHERE side = {NUMBERS[side]} AND s < 2 AND {asked.sample}"
+    said = f"SELECT * FROM said WHERE side = {NUMBERS[side]} AND s < 2 AND {asked.sample}"
     scores = tuple(_halves(lake, said, values, middle))
     if not scores:
         return None

@@ -24,9 +24,12 @@ _SUMMARY = (0.5, 0.9, 0.95, 0.99)
 
 
 def overall(lake: Lake, outputs: Sequence[Output], tolerance: float) -> Agreement:
-    """The rows on which all outputs agree that both have."""
+    """The rows on which all outputs agree that both have; none where they share none."""
+    shared = " OR ".join(output.both for output in outputs)
     all_agree = " AND ".join(f"coalesce({output.agrees(tolerance)}, true)" for output in outputs)
-    rows, agreed = lake.row(f"SELECT count(*), count(*) FILTER ({all_agree}) FROM pairs WHERE {BOTH}")
+    rows, agreed = lake.row(
+        f"SELECT count(*), count(*) FILTER (({shared}) AND {all_agree}) FROM pairs WHERE {BOTH}"
+    )
     return agreement(rows, agreed, tolerance)
 
 

@@ -41,11 +41,8 @@ _SCALARS = (*_NUMBERS, "VARCHAR", "BOOLEAN")
 
 def judge(lake: Lake, outputs: Sequence[Output]) -> tuple[Output, ...]:
     """Make the table `judged`; returns the outputs of which it has outcomes."""
-    counts = lake.row(
-        "SELECT "
-        + ", ".join(f"count({output.t}) FILTER ({BOTH} AND {output.both})" for output in outputs)
-        + " FROM pairs"
-    )
+    counted = [f", count({output.t}) FILTER ({BOTH} AND {output.both})" for output in outputs]
+    _, *counts = lake.row(f"SELECT count(*){''.join(counted)} FROM pairs")
     known = tuple(output for output, count in zip(outputs, counts, strict=True) if count)
     if known:
         some = " OR ".join(f"{output.t} IS NOT NULL" for output in known)

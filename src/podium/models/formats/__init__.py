@@ -22,6 +22,8 @@ FORMATS = {
     "skops": Entry("podium.models.formats.skops"),
     "pickle": Entry("podium.models.formats.pickle", runs="a pickle"),
     "python": Entry("podium.models.formats.python", runs="a Python class"),
+    "process": Entry("podium.models.formats.process", runs="a command"),
+    "sql": Entry("podium.models.formats.sql"),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -28,6 +28,21 @@ class Predictor(Protocol):
 
         Raises ModelFailed, or whatever the model raises.
         """
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """An open model that runs something outside this process."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Allowed:
+    """What whoever opens a model grants it: threads, and how long (s) `predict` may take."""
+
+    threads: int = 1
+    timeout: float = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +80,13 @@ class Unfit:
 
 
 class Format(Protocol):
-    """A format's module."""
+    """A format's module.
+
+    Not all of them write: what is no scikit-learn model has a way of its own into its package.
+    """
 
     def write(self, fitted: Fitted, package: Path) -> Written | Unfit:
         """Put the model's files into the folder, or say why not."""
 
-    def open(self, package: Path, manifest: Manifest, threads: int) -> Predictor:
+    def open(self, package: Path, manifest: Manifest, allowed: Allowed) -> Predictor:
         """Raises MissingExtra, VersionConflict, Untrusted or PackageError."""

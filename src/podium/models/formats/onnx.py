@@ -16,7 +16,7 @@ import numpy as np
 
 from podium.errors import MissingExtra, ModelFailed, VersionConflict
 from podium.models.estimator import Estimator, names_of
-from podium.models.formats.base import EXACT, SINGLE_RELATIVE, Fitted, Unfit, Written
+from podium.models.formats.base import EXACT, SINGLE_RELATIVE, Allowed, Fitted, Unfit, Written
 from podium.models.formats.trees import has_trees, sum_in_double
 from podium.models.layout import SINGLE, Feed, Layout, feed
 from podium.models.manifest import Manifest, Tolerance
@@ -87,10 +87,12 @@ def _feed(layout: Layout, inputs: Schema, single: bool) -> Feed:
     return lambda columns: {INPUT: fed(columns)}
 
 
-def open(package: Path, manifest: Manifest, threads: int) -> OnnxPredictor:
+def open(package: Path, manifest: Manifest, allowed: Allowed) -> OnnxPredictor:
     graph = (package / FILE).read_bytes()
     try:
-        return OnnxPredictor(graph, Layout(manifest.layout), manifest.inputs, manifest.outputs, threads)
+        return OnnxPredictor(
+            graph, Layout(manifest.layout), manifest.inputs, manifest.outputs, allowed.threads
+        )
     except Exception as error:  # onnxruntime's exceptions share no base; the bytes are those of the digest
         raise VersionConflict(
             f"{manifest.model}: the installed onnxruntime {onnxruntime.__version__} cannot read what "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from podium.errors import VersionConflict
 from podium.models.estimator import Estimator
-from podium.models.formats.base import EXACT, Fitted, Unfit, Written
+from podium.models.formats.base import EXACT, Allowed, Fitted, Unfit, Written
 from podium.models.layout import Layout
 from podium.models.manifest import Manifest
 from podium.models.modules import CODE, imported
@@ -17,7 +17,7 @@ FILE = "model.pickle"
 _PROTOCOL = 5
 
 
-def open(package: Path, manifest: Manifest, threads: int) -> Estimator:
+def open(package: Path, manifest: Manifest, allowed: Allowed) -> Estimator:
     """The caller has asked the trust list: this runs whatever the pickle says."""
     code = package / CODE
     try:

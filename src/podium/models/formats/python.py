@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from podium.errors import PackageError, ProjectError
+from podium.models.formats.base import Allowed
 from podium.models.manifest import Manifest
 from podium.models.modules import CODE, imported
 from podium.models.trained import Model
@@ -25,7 +26,7 @@ class PythonPredictor:
         return conform_all(self._outputs, self._model.predict(columns), rows_of(columns))
 
 
-def open(package: Path, manifest: Manifest, threads: int) -> PythonPredictor:
+def open(package: Path, manifest: Manifest, allowed: Allowed) -> PythonPredictor:
     """The caller has asked the trust list: this runs the package's module."""
     return PythonPredictor(fresh(package, manifest.code), manifest.outputs)
 

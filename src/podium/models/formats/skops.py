@@ -11,7 +11,7 @@ from typing import Any
 
 from podium.errors import MissingExtra, Untrusted, VersionConflict
 from podium.models.estimator import Estimator
-from podium.models.formats.base import EXACT, Fitted, Unfit, Written
+from podium.models.formats.base import EXACT, Allowed, Fitted, Unfit, Written
 from podium.models.layout import Layout
 from podium.models.manifest import Manifest
 from podium.models.requirements import older, versions
@@ -69,7 +69,7 @@ TRUSTED = [
 """What skops does not know as harmless, and Podium does: parts of scikit-learn's own models."""
 
 
-def open(package: Path, manifest: Manifest, threads: int) -> Estimator:
+def open(package: Path, manifest: Manifest, allowed: Allowed) -> Estimator:
     _refuse_newer(manifest)
     content = (package / FILE).read_bytes()
     try:

@@ -17,6 +17,7 @@ from podium.archive.comparing.compare import compare, find
 from podium.archive.comparing.lake import opened
 from podium.errors import ArchiveError, NotFound
 from podium.period import Period, moment_of
+from podium.schema import Field, Kind, Schema
 from podium.trials.comparison import Comparison, OutputComparison
 from podium.trials.errors import ClassErrors, Loss, NumberErrors
 
@@ -187,6 +188,18 @@ def test_without_a_canary_nothing_is_said_of_the_inputs(tmp_path: Path) -> None:
     found = world.compare()
     assert (found.canary, found.segments, found.worst) == (None, (), ())
     assert found.outputs[0].errors is None
+
+
+def test_contenders_that_share_no_output_are_compared_in_counts_and_times(tmp_path: Path) -> None:
+    optional = Schema(tuple(Field(name=name, type=Kind.FLOAT, optional=True) for name in ("x", "y")))
+    world = World(tmp_path, optional)
+    world.requests(numbered(9), inputs_of(np.random.default_rng(3), 9))
+    world.scores("linear", numbered(9), {"x": np.arange(9.0)})
+    world.scores("forest", numbered(9), {"y": np.arange(9.0)})
+    world.outcomes(numbered(9), {"x": np.arange(9.0)})
+    found = world.compare()
+    assert (found.common, found.outputs, found.worst, found.segments) == (9, (), (), ())
+    assert found.agreement.agreed == 0
 
 
 # --- late, failed, twice --------------------------------------------------------------------

@@ -1,0 +1,253 @@
+"""Contenders in several languages on one endpoint: killed under load, and misbehaving in every way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.system.kept import archive_of, assert_each_answer_kept_once
+from tests.system.load import Load
+from tests.system.running import Node, alive, podium, until
+
+LANGUAGES = Path(__file__).parents[2] / "examples" / "languages"
+USED = ("python", "node", "perl", "sql")
+PROGRAMS = {"node": "node models/rule.js", "perl": "perl models/rule.pl"}
+
+
+def processes() -> dict[int, tuple[int, str]]:
+    """pid → parent and command line, of all that are alive."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and alive(int(folder.name)):
+            try:
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            found[int(folder.name)] = parent, line
+    return found
+
+
+def below(ancestor: int) -> dict[int, str]:
+    """Command lines of what a process has started, and of what that has started."""
+    there = processes()
+    found: dict[int, str] = {}
+    grown = True
+    while grown:
+        more = {p: line for p, (up, line) in there.items() if up == ancestor or up in found}
+        grown = len(more) > len(found)
+        found = more
+    return found
+
+
+def command_of(node: Node, model: str) -> int:
+    """The pid of a contender's command."""
+    there = below(node.pid(f"worker {model} 1"))
+    return next(pid for pid, line in there.items() if line == PROGRAMS[model])
+
+
+def scored(node: Node, model: str) -> int:
+    return next(each.scored for each in node.status().contenders if each.model == model)
+
+
+@pytest.fixture
+def languages(tmp_path: Path) -> Iterator[Node]:
+    """A node of Python, Node.js, Perl and SQL."""
+    if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
+        pytest.skip(f"{', '.join(missing)} is not installed")
+    folder = shutil.copytree(LANGUAGES, tmp_path / "languages")
+    text = (folder / "podium.toml").read_text()
+    for name in set(tomllib.loads(text)["models"]) - set(USED):
+        begin = text.index(f"[models.{name}]")
+        end = text.find("\n[", begin)
+        text = text[:begin] + (text[end:] if end > 0 else "")
+    (folder / "podium.toml").write_text(text)
+    trust = {"PODIUM_TRUST": str(folder / "trust")}
+    podium(folder, "train", env=trust)
+    node = Node(folder, env=trust)
+    try:
+        yield node.start()
+    finally:
+        node.end()
+
+
+def test_contenders_of_several_languages_score_the_same_while_each_is_killed(languages: Node) -> None:
+    node = languages
+    with Load(node.url, rate=100, body=b'{"bmi": 0.05, "s5": 0.01}') as load:
+        until(lambda: min(scored(node, name) for name in USED) > 20)
+        for name in PROGRAMS:
+            before = scored(node, name)
+            os.kill(command_of(node, name), signal.SIGKILL)
+            until(lambda name=name, before=before: scored(node, name) > before + 20)  # type: ignore[misc]
+            assert node.process(f"worker {name} 1").restarts == 0
+        for name in ("sql", "python"):
+            gone = node.send(f"worker {name} 1", signal.SIGKILL)
+            node.until_back(f"worker {name} 1", gone)
+    assert set(load.counts) == {200}, load
+    archive = assert_each_answer_kept_once(node, load)
+    worst = "select max(abs(out_progression / 192.5261153568923 - 1)) from scores where status = 'ok'"
+    assert archive.rows(worst)[0][0] < 1e-9
+    assert {model for (model,) in archive.rows("select model from scores where status = 'ok'")} == set(USED)
+    assert "was killed by SIGKILL" in node.log("worker node 1")
+
+
+def test_nothing_of_a_command_outlives_its_worker_or_its_node(languages: Node) -> None:
+    node = languages
+    first = below(node.pid("worker node 1"))
+    gone = node.send("worker node 1", signal.SIGKILL)
+    node.until_back("worker node 1", gone)
+    until(lambda: not any(alive(pid) for pid in first))
+    rest = below(node.pid("worker perl 1")) | below(node.pid("worker node 1"))
+    assert len(rest) == 4
+    assert node.stop() == 0
+    until(lambda: not any(alive(pid) for pid in rest))
+
+
+# --- a command that misbehaves --------------------------------------------------------------
+
+TOML = """\
+[endpoint]
+name = "diabetes"
+deadline = "2s"
+default = {{ progression = 0.0 }}
+
+[endpoint.inputs]
+bmi = "float"
+
+[endpoint.outputs]
+progression = "float"
+
+[models.moody]
+command = ["{python}", "-S", "models/moody.py"]
+role = "champion"
+timeout = "3s"
+
+[models.steady]
+module = "models/steady.py"
+role = "challenger"
+timeout = "3s"
+
+[schedule]
+"0ms" = ["champion"]
+"300ms" = ["champion", "challenger"]
+"""
+
+STEADY = """\
+import podium
+
+
+class Model(podium.Model):
+    inputs = {"bmi": "float"}
+    output = "progression"
+
+    def predict(self, columns):
+        return {"progression": 152.0 + columns["bmi"]}
+"""
+
+MOODY = """\
+import json, os, subprocess, sys, time
+
+NOISE, END, HANG, WRONG, FLOOD, FORK, HALF, SHORT, HUGE, BYTES = range(10, 20)
+
+
+def say(text, end="\\n"):
+    sys.stdout.write(text + end)
+    sys.stdout.flush()
+
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    id, bmi = asked["id"], asked["columns"]["bmi"]
+    good = json.dumps({"id": id, "columns": {"progression": [1000.0 + value for value in bmi]}})
+    if NOISE in bmi:
+        say("thinking ...")
+    if END in bmi:
+        sys.exit(7)
+    while HANG in bmi:
+        time.sleep(1)
+    if WRONG in bmi:
+        say(good.replace(f'"id": {id}', '"id": 123456789'))
+        continue
+    if FLOOD in bmi:
+        for _ in range(50_000):
+            sys.stderr.write("flood " * 20 + "\\n")
+    if FORK in bmi:
+        subprocess.Popen(["sleep", "71.3"], start_new_session=True)
+    if HALF in bmi:
+        say(good[:20], end="")
+        sys.exit(0)
+    if SHORT in bmi:
+        good = json.dumps({"id": id, "columns": {"progression": []}})
+    if HUGE in bmi:
+        say("x" * 70_000_000)
+        continue
+    if BYTES in bmi:
+        sys.stdout.buffer.write(b'{"id": 1, "error": "\\xff"}\\n')
+    say(good)
+"""
+
+FAULTS = {
+    "noise": (10, "standard output has 'thinking ...' where an answer belongs"),
+    "its_end": (11, "ended with exit status 7"),
+    "another_id": (13, "answered the id 123456789, but was asked"),
+    "half_a_line": (16, "in the middle of a line"),
+    "too_few_rows": (17, "has 0 rows, expected 1"),
+    "a_huge_answer": (18, "a line of more than 64 MB"),
+    "not_utf8": (19, "standard output is not UTF-8"),
+    "no_answer": (12, "has not answered within 2.0 s"),
+}
+WELL = {"a_flood": 14, "forks": 15}
+
+
+@pytest.fixture
+def moody(tmp_path: Path) -> Iterator[Node]:
+    """A node whose champion is a command that behaves as its input tells it to."""
+    folder = tmp_path / "diabetes"
+    (folder / "models").mkdir(parents=True)
+    (folder / "podium.toml").write_text(TOML.format(python=sys.executable))
+    (folder / "models" / "moody.py").write_text(MOODY)
+    (folder / "models" / "steady.py").write_text(STEADY)
+    trust = {"PODIUM_TRUST": str(folder / "trust")}
+    podium(folder, "train", env=trust)
+    node = Node(folder, env=trust)
+    try:
+        yield node.start()
+    finally:
+        node.end()
+
+
+def test_a_command_that_misbehaves_is_an_error_in_the_archive_and_the_log_and_another_answers(
+    moody: Node,
+) -> None:
+    node = moody
+
+    def champion_answers() -> bool:
+        return node.score("bmi=1")["model"] == "moody"
+
+    for name, (bmi, _) in FAULTS.items():
+        until(champion_answers)
+        answer = node.score(f"bmi={bmi}", podium_id=name)
+        assert (answer["answer"], answer["rule"]) == ({"progression": 152.0 + bmi}, "challenger"), name
+    until(champion_answers)
+    for name, bmi in WELL.items():
+        assert node.score(f"bmi={bmi}", podium_id=name)["model"] == "moody"
+    archive = archive_of(node)
+    errors = dict(archive.rows("select id, error from scores where model = 'moody' and status = 'error'"))
+    log = node.log("worker moody 1")
+    for name, (_, said) in FAULTS.items():
+        assert said in errors[name]
+        assert said.split("'")[0] in log, name
+    assert len(log) < 200_000  # the flood is not in it
+    assert node.process("worker moody 1").restarts == 0
+    contender = next(each for each in node.status().contenders if each.model == "moody")
+    assert contender.errors >= len(FAULTS)
+    sleepers = [pid for pid, (_, line) in processes().items() if line == "sleep 71.3"]
+    assert len(sleepers) == 1
+    assert node.stop() == 0
+    until(lambda: not any(alive(pid) for pid in sleepers))
