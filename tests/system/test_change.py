@@ -226,6 +226,16 @@ def test_what_cannot_be_is_refused_and_nothing_changes(project: Path, up: Up) ->
     assert node.status().revision == 1
 
 
+def test_a_default_answer_that_does_not_fit_is_refused_while_it_runs_too(project: Path, up: Up) -> None:
+    node = up(project)
+    file = project / "podium.toml"
+    file.write_text(file.read_text().replace("default = { progression = 152.13 }", "default = { age = 1 }"))
+    said = podium(project, "apply", "--yes", code=1).stderr
+    assert "podium.toml: endpoint.default: 'age' is not an output" in said
+    assert node.status().revision == 1
+    assert node.score(podium_deadline="0ms")["answer"] == {"progression": 152.13}
+
+
 def test_a_version_that_does_not_come_up_changes_nothing(project: Path, up: Up) -> None:
     node = up(project)
     newer = retrained(project)
