@@ -174,6 +174,19 @@ def test_a_power_cut_right_after_a_promotion_does_not_undo_it(project: Path, up:
     assert node.score()["model"] == "forest"
 
 
+def test_a_live_version_that_is_gone_from_the_registry_stops_up_with_the_way_out(
+    project: Path, up: Up
+) -> None:
+    node = up(project)
+    newer = retrained(project)
+    podium(project, "join", newer)
+    node.stop()
+    (project / ".podium" / "registry" / "models" / "linear" / "2").unlink()
+    said = podium(project, "up", code=1).stderr
+    assert f"revision 2 is live and cannot be served: there is no {newer}" in said
+    assert "`podium up --from-file`" in said
+
+
 def test_gateways_and_workers_that_are_killed_come_back_to_the_live_policy(project: Path, up: Up) -> None:
     node = up(project)
     podium(project, "promote", "forest")

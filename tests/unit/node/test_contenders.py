@@ -111,7 +111,7 @@ def test_what_clients_were_told_outlives_a_champion_that_takes_less(tmp_path: Pa
 
 
 def test_shares_of_more_than_all_the_traffic_are_refused_by_the_files_name(tmp_path: Path) -> None:
-    candidates = pair(floats("bmi"), floats("bmi"))
-    both = [replace(each.contender, share=0.6) for each in candidates]
+    champion, challenger = (each.contender for each in pair(floats("bmi"), floats("bmi")))
+    both = [champion, *(replace(challenger, model=name, share=0.6) for name in ("forest", "trees"))]
     with pytest.raises(ProjectError, match=r"podium\.toml: the shares are 120%"):
         policy_of(loaded(tmp_path), both)
