@@ -263,6 +263,18 @@ def test_a_version_that_does_not_come_up_changes_nothing(project: Path, up: Up) 
     assert node.status().ready
 
 
+def test_a_join_whose_node_dies_meanwhile_ends_with_one_line(project: Path, up: Up) -> None:
+    node = up(project)
+    retrained(project)
+    with ThreadPoolExecutor(1) as pool:
+        node.send("supervisor", signal.SIGSTOP)  # so that nobody can be warm before it is gone
+        joining = pool.submit(podium, project, "join", "linear@2", code=1)
+        time.sleep(1.0)
+        node.send("supervisor", signal.SIGKILL)
+        said = joining.result(timeout=15).stderr
+    assert said == "podium: nothing runs for this project; `podium up` starts it\n"
+
+
 @pytest.mark.timeout(240)
 def test_joins_and_leaves_leave_processes_files_and_memory_as_they_were(project: Path, up: Up) -> None:
     node = up(project)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib import import_module
 
@@ -65,7 +66,11 @@ def podium() -> None:
 
 
 def main() -> None:
-    """Run a command; an error that Podium knows is one line on stderr and exit status 1."""
+    """Run a command; an error that Podium knows is one line on stderr and exit status 1.
+
+    Log messages are for processes that keep a log, which they set up themselves.
+    """
+    logging.getLogger("podium").addHandler(logging.NullHandler())
     try:
         podium()
     except PodiumError as error:

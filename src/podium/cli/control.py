@@ -148,9 +148,11 @@ class Control:
                 await asyncio.sleep(POLL_SECONDS)
 
     def _check_alive(self, contender: Contender) -> None:
-        """Raise NodeError, with what its log says, where a contender's process does not come up."""
-        state = read_state(self.project.run_dir)
-        for process in state.processes if state else ():
+        """Raise NodeError, with what its log says, where a contender's process does not come up.
+
+        Raises NotRunning where the node has stopped meanwhile.
+        """
+        for process in running(self.project.run_dir).processes:
             failed = process.state in (ProcessState.CRASH_LOOPING, ProcessState.BACKING_OFF)
             if process.contender == contender.name and failed:
                 log = self.project.logs_dir / log_name(process.name)
