@@ -384,9 +384,14 @@ def _file(folder: Path, table: _Table, key: str) -> Path:
     named = table.text(key, None)
     path = folder / named
     if not path.is_file():
-        there = [found.relative_to(folder).as_posix() for found in path.parent.glob(f"*{path.suffix}")]
-        table.fail(f"there is no file {named}{did_you_mean(named, there)}", key)
+        table.fail(f"there is no file {named}{_nearest(folder, named, f'*{path.suffix}')}", key)
     return path
+
+
+def _nearest(folder: Path, named: str, pattern: str) -> str:
+    """What of the project is called almost like it."""
+    there = [found for found in (folder / named).parent.glob(pattern) if found.is_relative_to(folder)]
+    return did_you_mean(named, [found.relative_to(folder).as_posix() for found in there])
 
 
 def _command(folder: Path, table: _Table) -> Command:
@@ -399,8 +404,7 @@ def _command(folder: Path, table: _Table) -> Command:
     files = tuple(table.words("files", ()))
     for named in files:
         if not (folder / named).exists():
-            there = [found.relative_to(folder).as_posix() for found in (folder / named).parent.glob("*")]
-            table.fail(f"there is no file or folder {named}{did_you_mean(named, there)}", "files")
+            table.fail(f"there is no file or folder {named}{_nearest(folder, named, '*')}", "files")
     return Command(argv=argv, files=files, build=tuple(table.words("build", ())))
 
 
@@ -434,7 +438,7 @@ _BOUNDS = ("errors", "late", "defaults", "disagreement")
 
 
 def _gates(table: _Table, endpoint: EndpointSettings) -> Gates:
-    table.only("requests", "error", "segment", "p99", "confidence")
+    table.only("requests", "failures", "error", "segment", "p99", "confidence")
     confidence = table.part("confidence", Gates().confidence) or 0.0
     if not 0.5 <= confidence < 1:
         table.fail(
@@ -444,6 +448,7 @@ def _gates(table: _Table, endpoint: EndpointSettings) -> Gates:
         table.fail("is of `error` and `segment`, and neither is there", "confidence")
     return Gates(
         requests=table.count("requests", 1) if "requests" in table else 0,
+        failures=table.part("failures", None),
         error=table.part("error", None),
         segment=table.part("segment", None),
         p99_ms=_p99(table, endpoint.deadline_ms) if "p99" in table else None,

@@ -353,6 +353,11 @@ def test_sql_is_read_with_its_parameters(folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("named", ["/no/such.py", "/such.py", "../such.py"])
+def test_a_file_that_is_not_there_is_told_wherever_it_was_looked_for(folder: Path, named: str) -> None:
+    assert f"there is no file {named}" in mistake(folder, SHORT.replace("models/linear.py", named))
+
+
 def test_a_parameter_is_a_plain_value(folder: Path) -> None:
     (folder / "models" / "rule.sql").touch()
     text = '\n[models.rule]\nsql = "models/rule.sql"\nrole = "canary"\nparameters = { a = [1] }\n'

@@ -59,7 +59,7 @@ class Scene:
 
     async def publish(self, *frames: Frame) -> None:
         for frame in frames:
-            await self.stream.publish(SUBJECTS[type(frame)], encode(frame))
+            self.stream.publish(SUBJECTS[type(frame)], encode(frame))
 
     @asynccontextmanager
     async def archiving(self, *, inputs: Schema = INPUTS) -> AsyncIterator[asyncio.Task[None]]:
@@ -199,7 +199,7 @@ async def test_the_archiver_survives_a_broker_that_is_away_for_a_while(scene: Sc
 async def test_junk_is_counted_and_skipped(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     process = Process()
     async with scene.archiving():
-        await scene.stream.publish("input", b"hello")
+        scene.stream.publish("input", b"hello")
         await scene.publish(process.input(ids(2), rows=[1, 1, 1]))
         await scene.publish(process.input(["good"]), process.answers(["good"]))
         await until(lambda: scene.gauge("archived") == 1)
@@ -214,7 +214,7 @@ async def test_a_stream_of_nothing_but_junk_is_trimmed_too(
     monkeypatch.setattr(archiver_module, "TRIM_SECONDS", 0.05)
     async with scene.archiving():
         for _ in range(5):
-            await scene.stream.publish("input", b"hello")
+            scene.stream.publish("input", b"hello")
         await until(lambda: scene.counter("junk") == 5 and not scene.broker.read(0, 1))
 
 
