@@ -57,7 +57,7 @@ def test_a_body_without_a_length_ends_with_its_connection() -> None:
     [
         SIZED.replace(b"Podium-Id: a", b"Connection: Close"),
         SIZED.replace(b"/1.1", b"/1.0"),
-        SIZED + b"HTTP/1.1 408 Late\r\n",
+        SIZED + b"HTTP/1.1 408 Late\r\ncontent-length: 0\r\n\r\n",
     ],
     ids=["it says so", "HTTP/1.0", "it goes on unasked"],
 )
@@ -86,6 +86,7 @@ def test_a_connection_that_ends_too_early_is_no_reply(cut: int) -> None:
         b"HTTP/1.1 200 OK\r\ncontent-length: \xff\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n",
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabcde\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nx: " + b"a" * MOST_HEAD,
     ],
 )
