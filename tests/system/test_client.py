@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -25,6 +27,7 @@ from podium.errors import InvalidInput, NotFound, UnknownRequest
 CALM = 0.7
 """Seconds of load before and after a fault."""
 
+TYPESCRIPT = Path(__file__).parents[2] / "examples" / "typescript"
 BMI = [0.05, 0.01, -0.02, 0.07]
 
 
@@ -122,3 +125,22 @@ def test_a_call_that_was_refused_is_archived_once_it_is_let_in(project: Path, up
     archive = archive_of(node)
     assert archive.ids("answers") == {part.id for part in found}
     assert not archive.doubled("answers")
+
+
+@pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed: apt-get install npm")
+def test_a_client_generated_for_typescript_scores(project: Path, up: Up, tmp_path: Path) -> None:
+    node = up(project)
+    folder = shutil.copytree(TYPESCRIPT, tmp_path / "typescript")
+    for command in (
+        ["npm", "install", "--silent", "--no-audit", "--no-fund"],
+        ["npm", "run", "--silent", "generate", "--", f"{node.url}/openapi.json"],
+        ["npm", "run", "--silent", "build"],  # it fails where a type does not fit
+        ["node", "score.js", node.url],
+    ):
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    assert done.stdout.splitlines() == [
+        "linear champion 199.83",
+        "422 'bmj' is not an input (did you mean 'bmi'?)",
+        "{ progression: 151 }",
+    ]
