@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 from podium.errors import ProjectError
 from podium.records import DECOY, Gates, Guards, Role
-from podium.run import COUNTERS, Limits, WorkerSettings
+from podium.run import COUNTERS, DRIFT_WINDOW_S, Limits, WorkerSettings
 from podium.schema import Field, Kind, Schema, check_default, did_you_mean
 
 FILE = "podium.toml"
@@ -116,7 +116,10 @@ class ArchiveSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Project:
-    """One `podium.toml`. `schedule` is as in `podium.records.Policy`: ms, then acceptable words."""
+    """One `podium.toml`. `schedule` is as in `podium.records.Policy`: ms, then acceptable words.
+
+    Inputs and scores of the last `drift_window_s` seconds are compared with training.
+    """
 
     folder: Path
     endpoint: EndpointSettings
@@ -126,6 +129,7 @@ class Project:
     gates: Gates = field(default_factory=Gates)
     guards: Guards = field(default_factory=Guards)
     archive: ArchiveSettings
+    drift_window_s: float = DRIFT_WINDOW_S
 
     @property
     def name(self) -> str:
@@ -199,7 +203,7 @@ def parse_part(text: str) -> float | None:
 
 
 def _project(folder: Path, top: _Table) -> Project:
-    top.only("endpoint", "models", "schedule", "decoy", "gates", "guards", "archive")
+    top.only("endpoint", "models", "schedule", "decoy", "gates", "guards", "drift", "archive")
     endpoint = _endpoint(top.table("endpoint", needed=True))
     models = _models(folder, top.table("models", needed=True))
     decoy = top.table("decoy").only("enabled")
@@ -212,6 +216,7 @@ def _project(folder: Path, top: _Table) -> Project:
         gates=_gates(top.table("gates"), endpoint),
         guards=_guards(top.table("guards"), endpoint, models),
         archive=_archive(folder, top.table("archive")),
+        drift_window_s=_drift_window(top.table("drift")),
     )
 
 
@@ -488,7 +493,12 @@ def _bound(table: _Table, key: str) -> float | None:
     return bound if bound != 1 else table.fail("nothing is more than 100%, so this guard never acts", key)
 
 
-# --- the schedule, the archive --------------------------------------------------------------
+# --- drift, the schedule, the archive -------------------------------------------------------
+
+
+def _drift_window(table: _Table) -> float:
+    """In seconds."""
+    return table.only("window").duration("window", DRIFT_WINDOW_S * 1000, least=1000) / 1000
 
 
 def _schedule(

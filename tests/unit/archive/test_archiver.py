@@ -62,7 +62,12 @@ class Scene:
             self.stream.publish(SUBJECTS[type(frame)], encode(frame))
 
     @asynccontextmanager
-    async def archiving(self, *, inputs: Schema = INPUTS) -> AsyncIterator[asyncio.Task[None]]:
+    async def archiving(
+        self,
+        *,
+        inputs: Schema = INPUTS,
+        watch: Callable[[Sequence[Entry[Any]]], None] = lambda entries: None,
+    ) -> AsyncIterator[asyncio.Task[None]]:
         """An archiver at work; stopped, and waited for, at the end."""
         stop = asyncio.Event()
         async with MemoryStream(self.broker) as stream:
@@ -73,6 +78,7 @@ class Scene:
                 inputs=inputs,
                 outputs=OUTPUTS,
                 board=self.board,
+                watch=watch,
             )
             task = asyncio.create_task(archiver.run(stop))
             try:
@@ -117,6 +123,16 @@ async def test_what_was_published_is_archived_once(scene: Scene) -> None:
     for table, each in {"requests": 1, "decoy": 1, "answers": 1, "scores": 2}.items():
         counts = Counter(looking.ids(scene.archive, table))
         assert (len(counts), set(counts.values())) == (60, {each})
+
+
+async def test_who_watches_is_told_what_was_archived_once_and_that_nothing_came(scene: Scene) -> None:
+    told: list[Sequence[Entry[Any]]] = []
+    async with scene.archiving(watch=told.append):
+        await scene.publish(*traffic(20))
+        await until(lambda: scene.gauge("archived") == 60)
+        await until(lambda: () in told)
+    positions = [entry.position for entries in told for entry in entries]
+    assert (len(positions), len(set(positions))) == (100, 100)
 
 
 async def test_outcomes_are_archived_and_counted_corrections_too(scene: Scene) -> None:
