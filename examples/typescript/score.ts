@@ -7,7 +7,7 @@ declare const process: { argv: string[] };
 const client = createClient<paths>({ baseUrl: process.argv[2] ?? "http://localhost:8080" });
 
 const scored = await client.POST("/score/diabetes", {
-  params: { header: { "podium-id": crypto.randomUUID(), "podium-deadline": "90ms" } },
+  params: { header: { "podium-id": crypto.randomUUID(), "podium-force": "linear" } },
   body: { bmi: 0.05 },
 });
 if (!scored.data) throw new Error(scored.error?.detail);
