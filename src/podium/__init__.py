@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from podium.models.trained import Model, Trained
 
 if TYPE_CHECKING:
-    from podium.client import AsyncClient, Client
+    from podium.client.async_client import AsyncClient
+    from podium.client.client import Client
 
     __version__: str
 
@@ -18,12 +19,18 @@ __all__ = ["AsyncClient", "Client", "Model", "Trained", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Client", "AsyncClient"):
-        from podium import client  # a model's module asks nobody
+    # Each is imported when it is asked for: a model's module, which imports podium, asks for none of them.
+    match name:
+        case "Client":
+            from podium.client.client import Client
 
-        return getattr(client, name)
-    if name == "__version__":
-        from importlib.metadata import version  # slow, and seldom asked
+            return Client
+        case "AsyncClient":
+            from podium.client.async_client import AsyncClient
 
-        return version("podium")
+            return AsyncClient
+        case "__version__":
+            from importlib.metadata import version
+
+            return version("podium")
     raise AttributeError(f"module 'podium' has no attribute {name!r}")

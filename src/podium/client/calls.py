@@ -43,9 +43,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where a gateway is; `prefix` is put before its paths, as some proxies want it."""
+    """Where a gateway is; `netloc` is host and port as the URL has them, `prefix` comes before all paths."""
 
     url: str
+    netloc: str
     host: str
     port: int
     prefix: str
@@ -59,7 +60,14 @@ class Address:
             raise ValueError(f"{url!r} is no URL of a gateway; expected one such as http://127.0.0.1:8080")
         tls = parts.scheme == "https"
         port = parts.port or (443 if tls else 80)
-        return cls(url=url, host=parts.hostname, port=port, prefix=parts.path.rstrip("/"), tls=tls)
+        return cls(
+            url=url,
+            netloc=parts.netloc.rpartition("@")[2],
+            host=parts.hostname,
+            port=port,
+            prefix=parts.path.rstrip("/"),
+            tls=tls,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +89,7 @@ class Endpoint:
 
     def __init__(self, address: Address, name: str, headers: Mapping[str, str]) -> None:
         self._headers = {
-            "host": urlsplit(address.url).netloc.rpartition("@")[2],
+            "host": address.netloc,
             "user-agent": "podium",
             **_checked(headers),
         }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httptools
 
@@ -21,6 +22,9 @@ class Reply(NamedTuple):
     headers: Mapping[str, str]
     body: bytes
     reusable: bool
+
+    def json(self) -> Any:
+        return json.loads(self.body)
 
 
 def request_bytes(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
