@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import time
 from asyncio import Task
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from types import TracebackType
 from typing import TypeVar, Unpack
 
 from podium.client import calls
 from podium.client.async_sockets import AsyncConnections
-from podium.client.calls import Address, Call, Endpoint, accepted
-from podium.client.client import AT_ONCE, BATCH, TIMEOUT, TRY_TIMEOUT
+from podium.client.calls import Address, Call, Endpoint, accepted, check_bounds
+from podium.client.client import AT_ONCE, BATCH, TIMEOUT
 from podium.client.records import Answer, Answers, Outcome, Row, Taken, Wishes
 from podium.client.retries import Tries
 from podium.client.tables import opened
@@ -34,21 +36,21 @@ class AsyncClient:
         endpoint: str,
         *,
         timeout: float = TIMEOUT,
-        try_timeout: float = TRY_TIMEOUT,
+        try_timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         address = Address.of(url)
         self._endpoint = Endpoint(address, endpoint, headers or {})
-        self._connections = AsyncConnections(address, lambda: tls or ssl.create_default_context())
+        self._connections = AsyncConnections(address, cache(lambda: tls or ssl.create_default_context()))
         self._timeout = timeout
-        self._try_timeout = try_timeout
+        self._try_timeout = math.inf if try_timeout is None else try_timeout
 
     # --- scoring ----------------------------------------------------------------------------
 
     async def score(self, row: Row, *, id: str | None = None, **wishes: Unpack[Wishes]) -> Answer:
         """As `Client.score`."""
-        return calls.answer(await self._ask(self._endpoint.score(row, id, wishes)))
+        return calls.answer(await self._ask(self._endpoint.score_one(row, id, wishes)))
 
     async def score_rows(
         self, rows: Sequence[Row], *, id: str | None = None, **wishes: Unpack[Wishes]
@@ -60,12 +62,14 @@ class AsyncClient:
         self, rows: Iterable[Row], *, batch: int = BATCH, at_once: int = AT_ONCE, **wishes: Unpack[Wishes]
     ) -> AsyncIterator[Answers]:
         """As `Client.score_many`, for `async for`."""
+        check_bounds(batch, at_once)
         return self._in_order(self._endpoint.score_many(calls.parts(rows, batch), wishes), at_once)
 
     async def score_table(
         self, table: TableT, *, batch: int = BATCH, at_once: int = AT_ONCE, **wishes: Unpack[Wishes]
     ) -> TableT:
         """As `Client.score_table`."""
+        check_bounds(batch, at_once)
         source = opened(table)
         sent = self._endpoint.score_many(source.batches(batch), wishes)
         scored: TableT = source.answered([part async for part in self._in_order(sent, at_once)])
@@ -88,6 +92,7 @@ class AsyncClient:
         self, outcomes: Iterable[Outcome], *, batch: int = BATCH, timeout: float | None = None
     ) -> Taken:
         """As `Client.outcomes`."""
+        check_bounds(batch)
         sent = (self._endpoint.outcomes(part, timeout) for part in calls.parts(outcomes, batch))
         return calls.total([calls.taken(await self._ask(call)) for call in sent])
 

@@ -102,6 +102,12 @@ class Endpoint:
         """Raises InvalidInput for what cannot be sent."""
         return self._scoring(self._score, {}, _json(rows), id, wishes)
 
+    def score_one(self, row: Row, id: str | None, wishes: Wishes) -> Call:
+        """The same; raises TypeError for what is several rows."""
+        if not isinstance(row, Mapping):
+            raise TypeError(f"expected one row, inputs by name, not {type(row).__name__}; see score_rows")
+        return self.score(row, id, wishes)
+
     def score_many(self, parts: Iterable[list[Row] | Arrays], wishes: Wishes) -> Iterator[Call]:
         """A call for each part of many rows."""
         first = 0
@@ -134,13 +140,22 @@ class Endpoint:
         self, path: str, headers: Mapping[str, str], body: bytes, id: str | None, wishes: Wishes
     ) -> Call:
         """With an id in any case: without one, a second try would be another request."""
-        asked = {_HEADERS[name]: str(wish) for name, wish in wishes.items() if name in _HEADERS and wish}
+        if unknown := wishes.keys() - Wishes.__annotations__:
+            raise TypeError(
+                f"no such argument: {', '.join(unknown)}; there are {', '.join(Wishes.__annotations__)}"
+            )
+        asked = {_HEADERS[name]: str(wish) for name, wish in wishes.items() if name in _HEADERS}
         headers = {**headers, **asked, "podium-id": new_id() if id is None else id}
         return self._call(path, headers, body, wishes.get("timeout"))
 
     def _call(self, path: str, headers: Mapping[str, str], body: bytes, timeout: float | None) -> Call:
         every = {**self._headers, "content-type": JSON, **_checked(headers)}
         return Call(request=request_bytes("POST", self._prefix + path, every, body), timeout=timeout)
+
+
+def check_bounds(batch: int, at_once: int = 1) -> None:
+    if batch < 1 or at_once < 1:
+        raise ValueError(f"batch and at_once are at least 1, not {batch} and {at_once}")
 
 
 def new_id() -> str:
@@ -159,7 +174,7 @@ def parts(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
 
 def _checked(headers: Mapping[str, str]) -> Mapping[str, str]:
     for name, value in headers.items():
-        if not _PRINTABLE.fullmatch(value):
+        if not _PRINTABLE.fullmatch(name + value):
             expected = "printable ASCII characters"
             raise InvalidInput(f"{name} is {value!r}", path=f"header {name}", expected=expected)
     return headers

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import ssl
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
+from functools import cache
 from types import TracebackType
 from typing import TypeVar, Unpack
 
 from podium.client import calls
-from podium.client.calls import Address, Call, Endpoint, accepted
+from podium.client.calls import Address, Call, Endpoint, accepted, check_bounds
 from podium.client.records import Answer, Answers, Outcome, Row, Taken, Wishes
 from podium.client.retries import Tries
 from podium.client.sockets import Connections
@@ -21,7 +23,6 @@ from podium.client.wire import Reply
 from podium.errors import Unreachable
 
 TIMEOUT = 10.0
-TRY_TIMEOUT = 3.0
 BATCH = 1000
 AT_ONCE = 4
 
@@ -31,9 +32,10 @@ TableT = TypeVar("TableT")
 class Client:
     """Asks one endpoint. Any number of threads may share it; `with`, or `close`, ends its connections.
 
-    A call ends after `timeout` seconds, a single try of it after `try_timeout`. Tries have the same id, and
-    follow broken connections and the statuses 429, 502 and 503, not before their `Retry-After`. `headers` go
-    with each request; `tls` replaces Python's defaults for `https`.
+    A call ends after `timeout` seconds, a single try of it after `try_timeout` if that is given; both must be
+    longer than the endpoint's deadline. Tries have the same id, and follow broken connections and the
+    statuses 429, 502 and 503, not before their `Retry-After`. `headers` go with each request; `tls` replaces
+    Python's defaults for `https`.
 
     Every call raises a PodiumError: that of the refusal (InvalidInput, NotFound, …) with its document as
     `problem`, or Unreachable.
@@ -45,21 +47,21 @@ class Client:
         endpoint: str,
         *,
         timeout: float = TIMEOUT,
-        try_timeout: float = TRY_TIMEOUT,
+        try_timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         address = Address.of(url)
         self._endpoint = Endpoint(address, endpoint, headers or {})
-        self._connections = Connections(address, lambda: tls or ssl.create_default_context())
+        self._connections = Connections(address, cache(lambda: tls or ssl.create_default_context()))
         self._timeout = timeout
-        self._try_timeout = try_timeout
+        self._try_timeout = math.inf if try_timeout is None else try_timeout
 
     # --- scoring ----------------------------------------------------------------------------
 
     def score(self, row: Row, *, id: str | None = None, **wishes: Unpack[Wishes]) -> Answer:
         """One row's answer."""
-        return calls.answer(self._ask(self._endpoint.score(row, id, wishes)))
+        return calls.answer(self._ask(self._endpoint.score_one(row, id, wishes)))
 
     def score_rows(self, rows: Sequence[Row], *, id: str | None = None, **wishes: Unpack[Wishes]) -> Answers:
         """The answer to rows that are one request: one id, one model for all of them."""
@@ -72,6 +74,7 @@ class Client:
 
         No more than `at_once` requests are on their way, and no more answers are kept.
         """
+        check_bounds(batch, at_once)
         return self._in_order(self._endpoint.score_many(calls.parts(rows, batch), wishes), at_once)
 
     def score_table(
@@ -82,6 +85,7 @@ class Client:
         Its columns are the outputs, and `podium_id`, `podium_row`, `podium_model`, `podium_version`,
         `podium_rule`. Raises TypeError for another kind of table.
         """
+        check_bounds(batch, at_once)
         source = opened(table)
         sent = self._endpoint.score_many(source.batches(batch), wishes)
         scored: TableT = source.answered(self._in_order(sent, at_once))
@@ -104,6 +108,7 @@ class Client:
         self, outcomes: Iterable[Outcome], *, batch: int = BATCH, timeout: float | None = None
     ) -> Taken:
         """The same for many requests, one `batch` after the other; each is taken whole or not at all."""
+        check_bounds(batch)
         sent = (self._endpoint.outcomes(part, timeout) for part in calls.parts(outcomes, batch))
         return calls.total(calls.taken(self._ask(call)) for call in sent)
 

@@ -98,7 +98,7 @@ def explained(address: Address, seconds: float) -> Iterator[None]:
     try:
         yield
     except TimeoutError:
-        raise Unreachable(f"no answer of {address.url} within {seconds:.1f} s") from None
+        raise Unreachable(f"no answer of {address.url} in time: the last try had {seconds:.1f} s") from None
     except ssl.SSLCertVerificationError as error:  # which another try would not mend
         raise GatewayFailed(f"{address.url} is not trusted: {error.verify_message}") from None
     except (OSError, EOFError) as error:

@@ -55,7 +55,7 @@ class ReplyReader:
             return self._at_the_end()
         try:
             self._parser.feed_data(piece)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             raise GatewayFailed(f"this is no answer of HTTP: {error}") from None
         self._head_bytes += 0 if self._in_body else len(piece)
         if self._head_bytes > MOST_HEAD:

@@ -267,7 +267,7 @@ async def test_an_answer_that_dribbles_in_does_not_hold_a_call_longer_than_its_t
     with gateway(dribble) as server:
         async with opened(kind, server, try_timeout=10.0) as ask:
             async with asyncio.timeout(5.0):
-                with pytest.raises(Unreachable, match="within"):
+                with pytest.raises(Unreachable, match="in time"):
                     await ask("score", {"x": 1.0}, timeout=0.3)
         over.set()
 
@@ -326,6 +326,25 @@ def test_what_cannot_be_json_is_refused_here() -> None:
     client = podium.Client("http://127.0.0.1:1", "diabetes")
     with pytest.raises(InvalidInput, match="cannot be sent as JSON"):
         client.score({"x": object()})
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"),
+    [
+        (
+            lambda client: client.score({"x": 1.0}, dedline="5ms"),
+            TypeError,
+            "no such argument: dedline; there are",
+        ),
+        (lambda client: client.score([{"x": 1.0}]), TypeError, "expected one row, inputs by name, not list"),
+        (lambda client: client.score_many([{"x": 1.0}], batch=0), ValueError, "at least 1, not 0 and 4"),
+        (lambda client: client.score_many([{"x": 1.0}], at_once=0), ValueError, "at least 1, not 1000 and 0"),
+        (lambda client: client.outcomes([], batch=-1), ValueError, "at least 1, not -1 and 1"),
+    ],
+)
+def test_nothing_that_is_asked_for_is_ignored(call: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        call(podium.Client("http://127.0.0.1:1", "diabetes"))
 
 
 @pytest.mark.parametrize("url", ["localhost:8080", "ftp://x", "http://", ""])
