@@ -8,8 +8,9 @@ from pathlib import Path
 
 from podium import project as projects
 from podium import run as runs
-from podium.client.calls import TAKEN, Address
+from podium.client.calls import Address
 from podium.client.problems import refusal
+from podium.client.replies import TAKEN
 from podium.client.sockets import Connections
 from podium.client.wire import Reply, request_bytes
 from podium.errors import GatewayFailed, NotFound, NotRunning, PodiumError, Unreachable

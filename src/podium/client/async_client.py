@@ -14,9 +14,9 @@ from functools import cache
 from types import TracebackType
 from typing import TypeVar, Unpack
 
-from podium.client import calls
+from podium.client import calls, replies
 from podium.client.async_sockets import AsyncConnections
-from podium.client.calls import Address, Call, Endpoint, accepted, check_bounds
+from podium.client.calls import Address, Call, Endpoint, check_bounds
 from podium.client.client import AT_ONCE, BATCH, TIMEOUT
 from podium.client.records import Answer, Answers, Outcome, Row, Taken, Wishes
 from podium.client.retries import Tries
@@ -50,7 +50,7 @@ class AsyncClient:
 
     async def score(self, row: Row, *, id: str | None = None, **wishes: Unpack[Wishes]) -> Answer:
         """As `Client.score`."""
-        return calls.answer(await self._ask(self._endpoint.score_one(row, id, wishes)))
+        return replies.answer(await self._ask(self._endpoint.score_one(row, id, wishes)))
 
     async def score_rows(
         self, rows: Sequence[Row], *, id: str | None = None, **wishes: Unpack[Wishes]
@@ -86,7 +86,7 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> Taken:
         """As `Client.outcome`."""
-        return calls.taken_one(await self._ask(self._endpoint.outcome(id, outcome, observed, timeout)))
+        return replies.taken_one(await self._ask(self._endpoint.outcome(id, outcome, observed, timeout)))
 
     async def outcomes(
         self, outcomes: Iterable[Outcome], *, batch: int = BATCH, timeout: float | None = None
@@ -94,7 +94,7 @@ class AsyncClient:
         """As `Client.outcomes`."""
         check_bounds(batch)
         sent = (self._endpoint.outcomes(part, timeout) for part in calls.parts(outcomes, batch))
-        return calls.total([calls.taken(await self._ask(call)) for call in sent])
+        return replies.total([replies.taken(await self._ask(call)) for call in sent])
 
     # --- asking -----------------------------------------------------------------------------
 
@@ -106,7 +106,7 @@ class AsyncClient:
             met = await self._try(call, tries.left(time.monotonic()))
             pause = tries.pause(met, time.monotonic())
             if pause is None:
-                return accepted(met, call)
+                return replies.accepted(met, call)
             await asyncio.sleep(pause)
 
     async def _try(self, call: Call, left: float) -> Reply | Unreachable:
@@ -116,7 +116,7 @@ class AsyncClient:
             return error
 
     async def _answers(self, call: Call) -> Answers:
-        return calls.answers(call, await self._ask(call))
+        return replies.answers(call, await self._ask(call))
 
     async def _in_order(self, sent: Iterable[Call], at_once: int) -> AsyncIterator[Answers]:
         """The answers, in the order of the calls."""

@@ -1,4 +1,4 @@
-"""Calls to one endpoint, and what their replies mean. No I/O: both clients share it."""
+"""Calls to one endpoint. No I/O: both clients share it."""
 
 from __future__ import annotations
 
@@ -8,28 +8,22 @@ import secrets
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
-import msgspec
-
 from podium.client import tensors
-from podium.client.problems import refusal
-from podium.client.records import Answer, Answers, Outcome, Row, Taken, Wishes
-from podium.client.wire import Reply, request_bytes
-from podium.errors import GatewayFailed, InvalidInput, Unreachable
+from podium.client.records import Outcome, Row, Wishes
+from podium.client.wire import request_bytes
+from podium.errors import InvalidInput
 
 if TYPE_CHECKING:
     from podium.client.tables import Arrays
 
 JSON = "application/json"
 BINARY = "application/octet-stream"
-TAKEN = (200, 202)
-UNCHECKED = 202
 
 _HEADERS = {
     "deadline": "podium-deadline",
@@ -91,7 +85,7 @@ class Endpoint:
         self._headers = {
             "host": address.netloc,
             "user-agent": "podium",
-            **_checked(headers),
+            **{name.lower(): value for name, value in _checked(headers).items()},
         }
         self._prefix = address.prefix
         self._score = f"/score/{quote(name, safe='')}"
@@ -144,7 +138,11 @@ class Endpoint:
             raise TypeError(
                 f"no such argument: {', '.join(unknown)}; there are {', '.join(Wishes.__annotations__)}"
             )
-        asked = {_HEADERS[name]: str(wish) for name, wish in wishes.items() if name in _HEADERS}
+        asked = {
+            _HEADERS[name]: str(wish)
+            for name, wish in wishes.items()
+            if name in _HEADERS and wish is not None
+        }
         headers = {**headers, **asked, "podium-id": new_id() if id is None else id}
         return self._call(path, headers, body, wishes.get("timeout"))
 
@@ -195,62 +193,3 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"{value!r} is {type(value).__name__}")
-
-
-# --- what came back -------------------------------------------------------------------------
-
-
-def accepted(met: Reply | Unreachable, call: Call) -> Reply:
-    """The reply, if it is one to what was asked. Raises the refusal, or that nobody answers."""
-    if isinstance(met, Reply) and met.status in TAKEN:
-        return met
-    error = refusal(met) if isinstance(met, Reply) else met
-    if call.part:
-        error.add_note(call.part)
-    raise error
-
-
-def answer(reply: Reply) -> Answer:
-    return _read(reply, Answer)
-
-
-def answers(call: Call, reply: Reply) -> Answers:
-    if not call.binary:
-        return _read(reply, Answers)
-    with _understood():
-        return tensors.answers(reply.body)
-
-
-def taken(reply: Reply) -> Taken:
-    return _read(reply, Taken)
-
-
-def total(taken: Iterable[Taken]) -> Taken:
-    every = list(taken)
-    return Taken(
-        outcomes=sum(each.outcomes for each in every), unchecked=sum(each.unchecked for each in every)
-    )
-
-
-def taken_one(reply: Reply) -> Taken:
-    """Of one request's outcome, which tells what was taken and not how much."""
-    rows = _read(reply, _OneOutcome).outcome
-    count = len(rows) if isinstance(rows, list) else 1
-    return Taken(outcomes=count, unchecked=count if reply.status == UNCHECKED else 0)
-
-
-class _OneOutcome(msgspec.Struct):
-    outcome: dict[str, Any] | list[dict[str, Any]]
-
-
-def _read(reply: Reply, kind: type[_T]) -> _T:
-    with _understood():
-        return msgspec.json.decode(reply.body, type=kind)
-
-
-@contextmanager
-def _understood() -> Iterator[None]:
-    try:
-        yield
-    except msgspec.MsgspecError as error:
-        raise GatewayFailed(f"this is no answer of a gateway: {error}") from None

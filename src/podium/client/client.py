@@ -13,8 +13,8 @@ from functools import cache
 from types import TracebackType
 from typing import TypeVar, Unpack
 
-from podium.client import calls
-from podium.client.calls import Address, Call, Endpoint, accepted, check_bounds
+from podium.client import calls, replies
+from podium.client.calls import Address, Call, Endpoint, check_bounds
 from podium.client.records import Answer, Answers, Outcome, Row, Taken, Wishes
 from podium.client.retries import Tries
 from podium.client.sockets import Connections
@@ -61,7 +61,7 @@ class Client:
 
     def score(self, row: Row, *, id: str | None = None, **wishes: Unpack[Wishes]) -> Answer:
         """One row's answer."""
-        return calls.answer(self._ask(self._endpoint.score_one(row, id, wishes)))
+        return replies.answer(self._ask(self._endpoint.score_one(row, id, wishes)))
 
     def score_rows(self, rows: Sequence[Row], *, id: str | None = None, **wishes: Unpack[Wishes]) -> Answers:
         """The answer to rows that are one request: one id, one model for all of them."""
@@ -102,7 +102,7 @@ class Client:
         timeout: float | None = None,
     ) -> Taken:
         """Say what really happened after a request; its rows in a list if it had several."""
-        return calls.taken_one(self._ask(self._endpoint.outcome(id, outcome, observed, timeout)))
+        return replies.taken_one(self._ask(self._endpoint.outcome(id, outcome, observed, timeout)))
 
     def outcomes(
         self, outcomes: Iterable[Outcome], *, batch: int = BATCH, timeout: float | None = None
@@ -110,7 +110,7 @@ class Client:
         """The same for many requests, one `batch` after the other; each is taken whole or not at all."""
         check_bounds(batch)
         sent = (self._endpoint.outcomes(part, timeout) for part in calls.parts(outcomes, batch))
-        return calls.total(calls.taken(self._ask(call)) for call in sent)
+        return replies.total(replies.taken(self._ask(call)) for call in sent)
 
     # --- asking -----------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ class Client:
             met = self._try(call, tries.left(time.monotonic()))
             pause = tries.pause(met, time.monotonic())
             if pause is None:
-                return accepted(met, call)
+                return replies.accepted(met, call)
             time.sleep(pause)
 
     def _try(self, call: Call, left: float) -> Reply | Unreachable:
@@ -132,7 +132,7 @@ class Client:
             return error
 
     def _answers(self, call: Call) -> Answers:
-        return calls.answers(call, self._ask(call))
+        return replies.answers(call, self._ask(call))
 
     def _in_order(self, sent: Iterable[Call], at_once: int) -> Iterator[Answers]:
         """The answers, in the order of the calls."""

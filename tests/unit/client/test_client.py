@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import threading
 import time
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -30,7 +31,7 @@ from tests.unit.client.faulty import (
 )
 
 import podium
-from podium.client import Answer, Answers, Outcome, Taken, retries
+from podium.client import Answer, Answers, Outcome, Taken, calls, retries
 from podium.errors import (
     GatewayFailed,
     InvalidInput,
@@ -95,6 +96,23 @@ async def test_a_row_becomes_a_typed_answer(kind: Kind) -> None:
     assert seen.headers["authorization"] == "Bearer key"
     with pytest.raises(AttributeError):
         found.id = "another"
+
+
+@both
+async def test_what_is_none_is_not_asked_for(kind: Kind) -> None:
+    with gateway() as server:
+        async with opened(kind, server) as ask:
+            await ask("score", {"x": 3.0}, key=None, deadline=None, timeout=None)
+    (seen,) = server.seen
+    assert not {"podium-key", "podium-deadline"} & seen.headers.keys()
+
+
+def test_ids_are_uuids_of_version_7_in_the_order_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls.time, "time_ns", itertools.count(1_795_000_000_000_000_000, 10**6).__next__)
+    ids = [calls.new_id() for _ in range(100)]
+    assert {uuid.UUID(id).version for id in ids} == {7}
+    assert {uuid.UUID(id).variant for id in ids} == {uuid.RFC_4122}
+    assert ids == sorted(set(ids))
 
 
 @both
