@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from podium.models.checks import Check
 from podium.models.commands import Kept
 from podium.models.declared import Described, pack_worker
+from podium.models.examples import Examples
 from podium.models.formats.process import launch_of
 from podium.models.manifest import Manifest
 from podium.models.modules import CODE
@@ -17,12 +20,14 @@ from podium.models.process.child import Launch
 from podium.models.sealing import Packed
 from podium.node.private import PrivateBroker
 from podium.project import Command, Project
-from podium.schema import Columns
+from podium.schema import Columns, Schema
 from podium.streams.connect import connect
+from podium.workers.conformance import Subject, Suite
 from podium.workers.outside import Outside, Place
 
-ENDPOINT = "packing"
-CONTENDER = "packing@0"
+ENDPOINT = "alone"
+CONTENDER = "model@000000000000"
+"""A worker need not know that nobody else is there."""
 
 
 def pack_outside(project: Project, said: Described, command: Command, *, into: Path) -> Packed:
@@ -31,6 +36,29 @@ def pack_outside(project: Project, said: Described, command: Command, *, into: P
     Raises ProjectError, PackageError, or NodeError without a broker.
     """
     return pack_worker(said, command, root=project.folder, into=into, ask=_scores_of)
+
+
+def checks(launch: Launch, outputs: Schema, examples: Examples) -> Iterator[Check]:
+    """The checks of a worker, each as it is made, over a broker of their own. Raises NodeError without one."""
+    subject = Subject(launch=launch, outputs=outputs, examples=examples, output=sys.stderr.fileno())
+    making = _checks(subject)
+    with asyncio.Runner() as runner:
+        try:
+            while made := runner.run(_next(making)):
+                yield made
+        finally:
+            runner.run(making.aclose())
+
+
+async def _checks(subject: Subject) -> AsyncGenerator[Check]:
+    async with PrivateBroker() as broker, connect(broker.url, ENDPOINT) as stream:
+        place = Place(url=broker.url, endpoint=ENDPOINT, contender=CONTENDER)
+        async for made in Suite(subject, broker, stream, place).run():
+            yield made
+
+
+async def _next(making: AsyncGenerator[Check]) -> Check | None:
+    return await anext(making, None)
 
 
 def _scores_of(package: Path, manifest: Manifest, kept: Kept, columns: Columns) -> dict[str, np.ndarray]:
