@@ -39,7 +39,7 @@ def pack_outside(project: Project, said: Described, command: Command, *, into: P
 
 
 def checks(launch: Launch, outputs: Schema, examples: Examples) -> Iterator[Check]:
-    """The checks of a worker, each as it is made, over a broker of their own. Raises NodeError without one."""
+    """The checks of a worker, each as it is made, over a broker of their own. Raises NodeError."""
     subject = Subject(launch=launch, outputs=outputs, examples=examples, output=sys.stderr.fileno())
     making = _checks(subject)
     with asyncio.Runner() as runner:
