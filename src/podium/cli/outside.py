@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from podium.streams.connect import connect
 from podium.workers.conformance import Subject, Suite
 from podium.workers.outside import Outside, Place
 
+STDERR = 2
 ENDPOINT = "alone"
 CONTENDER = "model@000000000000"
 """A worker need not know that nobody else is there."""
@@ -38,9 +38,12 @@ def pack_outside(project: Project, said: Described, command: Command, *, into: P
     return pack_worker(said, command, root=project.folder, into=into, ask=_scores_of)
 
 
-def checks(launch: Launch, outputs: Schema, examples: Examples) -> Iterator[Check]:
-    """The checks of a worker, each as it is made, over a broker of their own. Raises NodeError."""
-    subject = Subject(launch=launch, outputs=outputs, examples=examples, output=sys.stderr.fileno())
+def checks(launch: Launch, outputs: Schema, examples: Examples, *, output: int = STDERR) -> Iterator[Check]:
+    """The checks of a worker, each as it is made, over a broker of their own. Raises NodeError.
+
+    `output` is a file descriptor for what the worker writes, or `subprocess.DEVNULL`.
+    """
+    subject = Subject(launch=launch, outputs=outputs, examples=examples, output=output)
     making = _checks(subject)
     with asyncio.Runner() as runner:
         try:
@@ -69,5 +72,5 @@ def _scores_of(package: Path, manifest: Manifest, kept: Kept, columns: Columns) 
 async def _scores_on_a_stream(launch: Launch, manifest: Manifest, columns: Columns) -> dict[str, np.ndarray]:
     async with PrivateBroker() as broker, connect(broker.url, ENDPOINT) as stream:
         place = Place(url=broker.url, endpoint=ENDPOINT, contender=CONTENDER)
-        async with Outside(place, launch, stream, output=sys.stderr.fileno()) as worker:
+        async with Outside(place, launch, stream, output=STDERR) as worker:
             return await worker.first(columns, manifest.outputs)
