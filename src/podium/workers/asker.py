@@ -48,7 +48,7 @@ class Asker:
             with suppress(StreamAway):
                 await subscription.close()
 
-    async def _take(self, payload: bytes) -> None:
+    def _take(self, payload: bytes) -> None:
         try:
             self.heard.append(self._reader.read(payload))
         except BadInput as error:
@@ -79,11 +79,11 @@ class Asker:
             columns=pack(columns),
         )
 
-    async def send(self, frame: InputFrame) -> None:
-        await self._stream.publish("input", encode(frame))
+    def send(self, frame: InputFrame) -> None:
+        self._stream.publish("input", encode(frame))
 
-    async def send_raw(self, payload: bytes) -> None:
-        await self._stream.publish("input", payload)
+    def send_raw(self, payload: bytes) -> None:
+        self._stream.publish("input", payload)
 
     async def probe(self, seconds: float = ANSWER_SECONDS) -> ScoresFrame:
         self._seq += 1
@@ -94,7 +94,7 @@ class Asker:
             seq=self._seq,
             reply=f"probed.{self._address}",
         )
-        await self._stream.publish(f"probe.{self._place.contender}", encode(frame))
+        self._stream.publish(f"probe.{self._place.contender}", encode(frame))
         return await self.answer(frame.seq, seconds)
 
     async def answer(self, seq: int, seconds: float = ANSWER_SECONDS) -> ScoresFrame:

@@ -111,7 +111,7 @@ class _Counting:
         self._tally = tally
         self._reader = Reader(ScoresFrame)
 
-    async def take(self, payload: bytes) -> None:
+    def take(self, payload: bytes) -> None:
         try:
             frame: ScoresFrame = self._reader.read(payload)
         except BadInput as error:

@@ -112,7 +112,7 @@ class Suite:
         return take(self._examples.columns, np.arange(count) % there)
 
     async def _scored(self, frame: InputFrame) -> dict[str, np.ndarray]:
-        await self._gateway.send(frame)
+        self._gateway.send(frame)
         return self._scores(frame, await self._gateway.answer(frame.seq))
 
     def _scores(self, frame: InputFrame, answer: ScoresFrame) -> dict[str, np.ndarray]:
@@ -142,7 +142,7 @@ class Suite:
         await self._scored(self._gateway.frame(self._rows(1)))
 
     async def _is_dropped(self, frame: InputFrame, why: str, todo: str) -> None:
-        await self._gateway.send(frame)
+        self._gateway.send(frame)
         await self._lives_on()
         await asyncio.sleep(QUIET_SECONDS)
         if self._gateway.answers(frame.seq):
@@ -154,7 +154,7 @@ class Suite:
         began = time.monotonic()
         frame = self._gateway.frame(self._rows(1))
         found = await self._worker.first(self._rows(1), self._outputs)
-        await self._gateway.send(frame)
+        self._gateway.send(frame)
         await asyncio.sleep(QUIET_SECONDS)
         if self._gateway.answers(frame.seq):
             raise _Failed("it scored a frame before it was let in", _JOIN)
@@ -210,7 +210,7 @@ class Suite:
             self._gateway.frame(take(self._rows(FRAMES), slice(index, index + 1))) for index in range(FRAMES)
         ]
         for frame in frames:
-            await self._gateway.send(frame)
+            self._gateway.send(frame)
         for index, frame in enumerate(frames):
             found = self._scores(frame, await self._gateway.answer(frame.seq))
             if not self._same(found, take(expected, slice(index, index + 1))):
@@ -231,7 +231,7 @@ class Suite:
         frame = msgspec.structs.replace(frame, contenders={"another@0123456789ab": ROLE})
         await self._is_dropped(frame, "that names others", "drop frames whose `contenders` do not name you")
         open_to_all = self._gateway.frame(self._rows(1))
-        await self._gateway.send(msgspec.structs.replace(open_to_all, contenders=None))
+        self._gateway.send(msgspec.structs.replace(open_to_all, contenders=None))
         await self._gateway.answer(open_to_all.seq)
         return "a frame for others is dropped, one without names is scored"
 
@@ -244,13 +244,13 @@ class Suite:
 
     async def late(self) -> str:
         frame = self._gateway.frame(self._rows(2), deadline=-0.1)
-        await self._gateway.send(frame)
+        self._gateway.send(frame)
         answer = await self._gateway.answer(frame.seq)
         self._scores(frame, answer)
         if sorted(answer.late or ()) != [0, 1]:
             raise _Failed(f"`late` is {answer.late}, expected [0, 1]")
         on_time = self._gateway.frame(self._rows(1))
-        await self._gateway.send(on_time)
+        self._gateway.send(on_time)
         if late := (await self._gateway.answer(on_time.seq)).late:
             raise _Failed(f"`late` is {late} for a request whose deadline is to come")
         return "scored all the same, and listed in `late`"
@@ -258,7 +258,7 @@ class Suite:
     async def junk(self) -> str:
         good = encode(self._gateway.frame(self._rows(1)))
         for payload in (b"", b"\xc1", b"{}", good[:-3], good + b"\x00", msgspec.msgpack.encode([1, 2])):
-            await self._gateway.send_raw(payload)
+            self._gateway.send_raw(payload)
         await self._lives_on()
         return "dropped, and it lives on"
 
@@ -270,7 +270,7 @@ class Suite:
     async def unknown_fields(self) -> str:
         frame = self._gateway.frame(self._rows(1))
         fields = {"later": {"a": [1, None]}, **msgspec.msgpack.decode(encode(frame))}
-        await self._gateway.send_raw(msgspec.msgpack.encode(fields))
+        self._gateway.send_raw(msgspec.msgpack.encode(fields))
         self._scores(frame, await self._gateway.answer(frame.seq))
         return "ignored"
 
@@ -288,7 +288,7 @@ class Suite:
 
     async def failure(self) -> str:
         frame = msgspec.structs.replace(self._gateway.frame(self._rows(1)), columns={})
-        await self._gateway.send(frame)
+        self._gateway.send(frame)
         answer = await self._gateway.answer(frame.seq)
         self._check_envelope(frame, answer)
         if not answer.error or answer.columns:
@@ -317,7 +317,7 @@ class Suite:
     async def drains(self) -> str:
         frames = [self._gateway.frame(self._rows(1)) for _ in range(FRAMES)]
         for frame in frames:
-            await self._gateway.send(frame)
+            self._gateway.send(frame)
         await self._gateway.answer(frames[0].seq)  # so they are on their way
         began = time.monotonic()
         self._worker.terminate()

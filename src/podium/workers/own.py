@@ -88,7 +88,7 @@ class Own:
         waiting: asyncio.Future[ScoresFrame] = asyncio.get_running_loop().create_future()
         self._waiting[seq] = waiting
         try:
-            await self._stream.publish(self.subject, payload)
+            self._stream.publish(self.subject, payload)
             async with asyncio.timeout(seconds):
                 return await waiting
         except TimeoutError:
@@ -96,7 +96,7 @@ class Own:
         finally:
             del self._waiting[seq]
 
-    async def _on_answer(self, payload: bytes) -> None:
+    def _on_answer(self, payload: bytes) -> None:
         try:
             frame: ScoresFrame = self._reader.read(payload)
         except BadInput as error:
