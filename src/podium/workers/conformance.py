@@ -345,7 +345,10 @@ _JOIN = (
 _END = "on SIGTERM drain the subscriptions, score what is here, publish, flush, and end within a second"
 _SCORES = "answer each input frame with one scores frame on its `reply`: docs/protocol.md has the fields"
 _ERROR = "answer a frame that you cannot score with a scores frame that has `error` and empty `columns`"
-_PROBE = "answer a probe with a scores frame: `seq` 0, no ids, no columns, on the probe's `reply`"
+_PROBE = (
+    "answer a probe with a scores frame: `seq` 0, no ids, no columns, on the probe's `reply`; the first one "
+    "of your own only once you have subscribed to `input` and `probe.MODEL@VERSION`"
+)
 
 CHECKS: Sequence[_Named] = (
     _Named("starts", Suite.starts, _JOIN),
