@@ -44,7 +44,7 @@ def check(
     stream: bool,
     as_json: bool,
 ) -> None:
-    """Check that a model with a `command` keeps the protocol; exit status 1 when it does not."""
+    """Check that a model with a `command` keeps the protocol of its door; exit status 1 when it does not."""
     logging.basicConfig(format="%(message)s", level=logging.ERROR)
     if (model is None) == (command is None):
         raise click.UsageError("name a model of the project, or give a --command")
