@@ -11,6 +11,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -19,14 +20,14 @@ import (
 )
 
 const (
-	batchRows = 4096
-	retry     = 50 * time.Millisecond
-	backlog   = 1 << 16
+	retry   = 50 * time.Millisecond
+	backlog = 1 << 16
 )
 
 type worker struct {
 	endpoint, contender, own, source string
 	seq                              int64
+	batchRows                        int
 	joined                           bool
 	connection                       *nats.Conn
 	subscriptions                    []*nats.Subscription
@@ -44,6 +45,9 @@ func main() {
 	w := &worker{
 		endpoint: os.Getenv("PODIUM_ENDPOINT"), contender: os.Getenv("PODIUM_CONTENDER"), own: own,
 		joined: own == "", // who is started by hand takes part at once, others when they are let in
+	}
+	if w.batchRows, _ = strconv.Atoi(os.Getenv("PODIUM_BATCH_ROWS")); w.batchRows < 1 {
+		w.batchRows = 4096
 	}
 	if url == "" || w.endpoint == "" || w.contender == "" {
 		log.Fatal("PODIUM_STREAM, PODIUM_ENDPOINT and PODIUM_CONTENDER say where to work; `podium up` sets them")
@@ -201,7 +205,7 @@ func (w *worker) scoreWhatWaits() {
 
 // nextBatch takes frames that still matter: not expired, and ours to score.
 func (w *worker) nextBatch() (frames []*Frame) {
-	for rows := 0; len(w.waiting) > 0 && rows < batchRows; {
+	for rows := 0; len(w.waiting) > 0 && rows < w.batchRows; {
 		frame := w.waiting[0]
 		w.waiting = w.waiting[1:]
 		_, named := frame.Contenders[w.contender]

@@ -7,12 +7,12 @@ import { read, writeScores } from "./frames.js";
 import { scoreFrames } from "./scoring.js";
 import { Receipts } from "./receipts.js";
 
-const { PODIUM_STREAM, PODIUM_ENDPOINT, PODIUM_CONTENDER, PODIUM_OWN } = process.env;
+const { PODIUM_STREAM, PODIUM_ENDPOINT, PODIUM_CONTENDER, PODIUM_OWN, PODIUM_BATCH_ROWS } = process.env;
 if (!PODIUM_STREAM || !PODIUM_ENDPOINT || !PODIUM_CONTENDER) {
   console.error("PODIUM_STREAM, PODIUM_ENDPOINT and PODIUM_CONTENDER say where to work; `podium up` sets them");
   process.exit(2);
 }
-const BATCH_ROWS = 4096;
+const BATCH_ROWS = Number(PODIUM_BATCH_ROWS) || 4096;
 const RETRY_MS = 50;
 const [model, version] = PODIUM_CONTENDER.split("@");
 const subject = (name) => `podium.${PODIUM_ENDPOINT}.${name}`;

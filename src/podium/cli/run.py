@@ -96,7 +96,8 @@ async def _outside(found: Version, run: Run, stream: Stream, board: Board, stop:
     manifest = trusted(found.path, trust=Trust.load(), digest=found.digest)
     launch = launch_of(found.model, Kept.read(found.path), found.path / CODE)
     contender = _contender(found)
-    place = Place(url=run.stream, endpoint=run.endpoint, contender=contender.name)
+    rows = run.workers.get(found.model, runs.WorkerSettings()).batch_rows
+    place = Place(url=run.stream, endpoint=run.endpoint, contender=contender.name, batch_rows=rows)
     async with (
         Outside(place, launch, stream) as worker,
         Companion(worker, contender, stream, board) as companion,

@@ -34,11 +34,15 @@ _ADVICE = "it has to listen to $PODIUM_OWN, and to answer what comes there to it
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where a worker works: the broker's URL with its credentials, the endpoint, and as whom."""
+    """Where a worker works: the broker's URL with its credentials, the endpoint, and as whom.
+
+    `batch_rows` is how many rows it should score at once at most.
+    """
 
     url: str
     endpoint: str
     contender: str
+    batch_rows: int = 4096
 
     def environment(self, own: str) -> dict[str, str]:
         """How the worker is told, with the subject that is its own."""
@@ -47,6 +51,7 @@ class Place:
             "PODIUM_ENDPOINT": self.endpoint,
             "PODIUM_CONTENDER": self.contender,
             "PODIUM_OWN": own,
+            "PODIUM_BATCH_ROWS": str(self.batch_rows),
         }
 
 
@@ -98,21 +103,26 @@ class Outside:
         until = time.monotonic() + START_SECONDS
         patience = FIRST_ASK_SECONDS
         while time.monotonic() < until:
-            with suppress(Silent, StreamAway):
+            try:
                 return await self._unless_it_ends(columns, outputs, patience)
-            patience = min(2 * patience, until - time.monotonic())
+            except Silent:
+                patience = min(2 * patience, until - time.monotonic())
+            except StreamAway:
+                await asyncio.sleep(FIRST_ASK_SECONDS)
         raise Silent(f"no answer to its first rows within {START_SECONDS:g} s; {_ADVICE}")
 
     async def _unless_it_ends(
         self, columns: Columns, outputs: Schema, seconds: float
     ) -> dict[str, np.ndarray]:
         asked = asyncio.create_task(self._own.score(columns, outputs, seconds))
-        while not asked.done():
-            await asyncio.wait({asked}, timeout=_LOOK_SECONDS)
-            if self.ended:
-                asked.cancel()
-                raise ModelFailed(f"the worker {self.ended} before it answered")
-        return await asked
+        try:
+            while not asked.done():
+                await asyncio.wait({asked}, timeout=_LOOK_SECONDS)
+                if self.ended:
+                    raise ModelFailed(f"the worker {self.ended} before it answered")
+            return await asked
+        finally:
+            asked.cancel()
 
     async def score(self, columns: Columns, outputs: Schema, seconds: float) -> dict[str, np.ndarray]:
         """Its scores of rows that only this process gets. Raises Silent, StreamAway or ModelFailed."""
