@@ -40,12 +40,13 @@ class Companion:
         self._contender = contender
         self._stream = stream
         self._beat = board.gauge("beat")
+        self._heard = 0
         self._tally = Tally(contender, board)
 
     async def __aenter__(self) -> Companion:
         counting = _Counting(self._contender, self._tally)
         group = f"counts.{self._contender.name}"
-        self._heard: Subscription = await self._stream.subscribe("scores.*", counting.take, group=group)
+        self._counting: Subscription = await self._stream.subscribe("scores.*", counting.take, group=group)
         return self
 
     async def __aexit__(
@@ -56,7 +57,7 @@ class Companion:
         self._worker.terminate()
         await self._worker.wait(END_SECONDS)
         with suppress(StreamAway):
-            await self._heard.close()
+            await self._counting.close()
 
     async def let_in(self, manifest: Manifest, samples: Samples) -> None:
         """It joins its group only now: one that gives other answers than when it was packed never scores.
@@ -86,14 +87,14 @@ class Companion:
                     await stop.wait()
 
     async def _lives(self) -> bool:
-        """Whether it answers; while the broker is away, nobody can say that it does not."""
-        try:
+        """Whether it has answered since the last look, be it an earlier probe: a batch may take longer.
+
+        While the broker is away, nobody can say that it does not.
+        """
+        with suppress(Silent, StreamAway):
             await self._worker.probe(LOOK_SECONDS)
-        except Silent:
-            return not self._stream.connected
-        except StreamAway:
-            return True
-        return True
+        before, self._heard = self._heard, self._worker.heard
+        return self._heard != before or not self._stream.connected
 
     def _seen(self) -> None:
         self._beat.set(time.time_ns() // 1000)

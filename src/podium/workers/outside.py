@@ -86,6 +86,11 @@ class Outside:
         """How it ended, in words; empty while it is there."""
         return self._program.ended
 
+    @property
+    def heard(self) -> int:
+        """How often it has answered this process, late or not."""
+        return self._own.heard
+
     def terminate(self) -> None:
         """SIGTERM: it scores what it has, and goes. What is still there a second later is killed."""
         self._program.terminate()

@@ -28,7 +28,8 @@ class Silent(ModelFailed):
 class Own:
     """Probes and rows for one process, and its answers. `async with` listens for them.
 
-    `subject` is what the process is told to listen to, below the endpoint's.
+    `subject` is what the process is told to listen to, below the endpoint's; `heard` is how often it has
+    answered, late or not.
     """
 
     def __init__(self, stream: Stream, endpoint: str) -> None:
@@ -39,6 +40,7 @@ class Own:
         self._stream = stream
         self._endpoint = endpoint
         self._seq = 0
+        self.heard = 0
         self._reader = Reader(ScoresFrame)
         self._waiting: dict[int, asyncio.Future[ScoresFrame]] = {}
 
@@ -102,8 +104,11 @@ class Own:
         except BadInput as error:
             log.error("an answer is none: %s", error)
             return
+        if frame.origin != self._source:
+            return
+        self.heard += 1
         waiting = self._waiting.get(frame.frame)
-        if frame.origin == self._source and waiting is not None and not waiting.done():
+        if waiting is not None and not waiting.done():
             waiting.set_result(frame)
 
 

@@ -52,6 +52,8 @@ async def main() -> None:
                 score(frame)
 
         def probed(frame: ProbeFrame) -> None:
+            if "slow" in MISTAKES:
+                time.sleep(0.6)
             if not tasks and "early" not in MISTAKES:
                 tasks.append(asyncio.ensure_future(join(frame)))  # it answers when the broker knows
             else:

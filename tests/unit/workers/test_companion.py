@@ -148,6 +148,18 @@ async def test_a_worker_beats_while_it_answers_and_the_brokers_end_is_not_its_ow
             await on.companion.stay(asyncio.Event())
 
 
+async def test_a_worker_that_answers_each_probe_too_late_beats_all_the_same(tmp_path: Path) -> None:
+    async with stage(tmp_path, sys.executable, str(OUTSIDER), "slow") as on:
+        await on.companion.let_in(MANIFEST, SAMPLES)
+        beats = {on.counted("beat")}
+        staying = asyncio.create_task(on.companion.stay(asyncio.Event()))
+        async with asyncio.timeout(8):
+            while len(beats) < 4:
+                beats.add(on.counted("beat"))
+                await asyncio.sleep(0.02)
+        staying.cancel()
+
+
 async def test_a_worker_that_ends_at_once_is_told_with_how_it_ended(tmp_path: Path) -> None:
     async with stage(tmp_path, "false") as on:
         with pytest.raises(
