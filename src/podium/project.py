@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from podium import servers
 from podium.errors import ProjectError
 from podium.records import DECOY, Gates, Guards, Role
 from podium.run import COUNTERS, Limits, WorkerSettings
 from podium.schema import Field, Kind, Schema, check_default, did_you_mean
+from podium.servers import Server
 from podium.toml_tables import Table, parse_duration
 
 FILE = "podium.toml"
@@ -29,16 +31,17 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 FIELD_NAME = re.compile(r"[A-Za-z_][\w .()%/+-]*")
 ROLES = tuple(role.value for role in Role if role is not Role.DECOY)
 SYNC = ("interval", "always")
-SOURCES = ("module", "command", "sql")
-"""What a model is: a Python module, a program in any language, a file of SQL."""
+SOURCES = ("module", "command", "sql", "url")
+"""What a model is: a Python module, a program in any language, a file of SQL, a server."""
 
 _OF_SOURCE = {
     "files": ("command",),
     "build": ("command",),
     "parameters": ("sql",),
-    "inputs": ("command", "sql"),
-    "outputs": ("command", "sql"),
-    "examples": ("command", "sql"),
+    "inputs": ("command", "sql", "url"),
+    "outputs": ("command", "sql", "url"),
+    "examples": ("command", "sql", "url"),
+    **dict.fromkeys(servers.KEYS, ("url",)),
 }
 _NAME_RULE = "a letter, then letters, digits, `-` and `_`"
 
@@ -81,8 +84,8 @@ class Query:
 class ModelSettings:
     """A model's source and its part on the endpoint; `version` pins one, else the newest is taken.
 
-    The source is one of `module`, `command` and `sql`. Only the last two are described here: by `inputs`
-    and `outputs`, else by the endpoint's, and `examples` are rows that they can score.
+    The source is one of `module`, `command`, `sql` and `server`. All but the first are described here: by
+    `inputs` and `outputs`, else by the endpoint's, and `examples` are rows that they can score.
 
     `share` is the part of the traffic (0 to 1) for which a challenger's answer is preferred.
     """
@@ -92,6 +95,7 @@ class ModelSettings:
     module: Path | None = None
     command: Command | None = None
     sql: Query | None = None
+    server: Server | None = None
     inputs: Schema | None = None
     outputs: Schema | None = None
     examples: tuple[dict[str, Any], ...] = ()
@@ -187,7 +191,7 @@ def load(folder: Path) -> Project:
 def _project(folder: Path, top: Table) -> Project:
     top.only("endpoint", "models", "schedule", "decoy", "gates", "guards", "archive")
     endpoint = _endpoint(top.table("endpoint", needed=True))
-    models = _models(folder, top.table("models", needed=True))
+    models = _models(folder, top.table("models", needed=True), endpoint)
     decoy = top.table("decoy").only("enabled")
     return Project(
         folder=folder,
@@ -289,8 +293,8 @@ def _check_optional(table: Table, found: Field) -> None:
 # --- the models -----------------------------------------------------------------------------
 
 
-def _models(folder: Path, table: Table) -> dict[str, ModelSettings]:
-    models = {name: _model(folder, table, name) for name in table.values}
+def _models(folder: Path, table: Table, endpoint: EndpointSettings) -> dict[str, ModelSettings]:
+    models = {name: _model(folder, table, name, endpoint) for name in table.values}
     champions = [model.name for model in models.values() if model.role is Role.CHAMPION]
     if not champions:
         table.fail('no model is the champion: give one of them `role = "champion"`')
@@ -300,15 +304,12 @@ def _models(folder: Path, table: Table) -> dict[str, ModelSettings]:
     return models
 
 
-def _model(folder: Path, models: Table, name: str) -> ModelSettings:
+def _model(folder: Path, models: Table, name: str, endpoint: EndpointSettings) -> ModelSettings:
     if name == DECOY:
         models.fail(f"{DECOY!r} is taken by the decoy itself: `[decoy] enabled = true`", name)
     if not NAME.fullmatch(name):
         models.fail(f"{name!r} cannot be a model's name: {_NAME_RULE}", name)
     table = models.table(name)
-    for later in ("url", "protocol"):
-        if later in table:
-            table.fail(f"`{later}` models come with a later release; here are {_choice(SOURCES)}", later)
     table.only(
         "module",
         "command",
@@ -316,6 +317,12 @@ def _model(folder: Path, models: Table, name: str) -> ModelSettings:
         "build",
         "sql",
         "parameters",
+        "url",
+        "protocol",
+        "layout",
+        "health",
+        "request",
+        "response",
         "inputs",
         "outputs",
         "examples",
@@ -328,15 +335,21 @@ def _model(folder: Path, models: Table, name: str) -> ModelSettings:
         "batch_rows",
     )
     source = _source(table)
-    usual = WorkerSettings()
+    inputs = _schema(table.table("inputs")) if "inputs" in table else None
+    outputs = _schema(table.table("outputs")) if "outputs" in table else None
+    server = None
+    if source == "url":
+        server = servers.server_of(table, inputs or endpoint.inputs, outputs or endpoint.outputs)
+    usual = _usual_worker(server)
     return ModelSettings(
         name=name,
         role=Role(table.choice("role", None, ROLES)),
         module=_file(folder, table, "module") if source == "module" else None,
         command=_command(folder, table) if source == "command" else None,
         sql=_query(folder, table) if source == "sql" else None,
-        inputs=_schema(table.table("inputs")) if "inputs" in table else None,
-        outputs=_schema(table.table("outputs")) if "outputs" in table else None,
+        server=server,
+        inputs=inputs,
+        outputs=outputs,
         examples=_examples(table),
         share=table.part("share", None),
         version=_version(table),
@@ -347,6 +360,13 @@ def _model(folder: Path, models: Table, name: str) -> ModelSettings:
             batch_rows=table.count("batch_rows", usual.batch_rows),
         ),
     )
+
+
+def _usual_worker(server: Server | None) -> WorkerSettings:
+    """A server that takes one row a request is asked several times at once, about fewer rows together."""
+    if server is None or server.protocol != "json":
+        return WorkerSettings()
+    return WorkerSettings(threads=servers.ROW_CONNECTIONS, batch_rows=servers.ROW_BATCH)
 
 
 def _source(table: Table) -> str:
