@@ -99,14 +99,17 @@ def server_of(table: Table, inputs: Schema | None, outputs: Schema | None) -> Se
             table.fail(
                 f"`{name}` is for the protocol json, this one is {protocol}: leave one of them out", name
             )
+    url, path = _url(table, protocol), _path(request, "path")
+    if path and "?" in url:
+        request.fail("follows a url with a query; write the path into the url", "path")
     body, query = _body(request, inputs), _named(request, "query", inputs)
     return Server(
-        url=_url(table, protocol),
+        url=url,
         protocol=protocol,
         layout=_layout(table, protocol),
         health=_path(table, "health"),
         method=_method(request, query, body),
-        path=_path(request, "path"),
+        path=path,
         query=query,
         body=body,
         outputs=_outputs(response, outputs),

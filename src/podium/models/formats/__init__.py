@@ -24,6 +24,7 @@ FORMATS = {
     "python": Entry("podium.models.formats.python", runs="a Python class"),
     "process": Entry("podium.models.formats.process", runs="a command"),
     "sql": Entry("podium.models.formats.sql"),
+    "server": Entry("podium.models.formats.server"),
 }
 
 

@@ -16,9 +16,11 @@ from podium.servers import Server
 FILE = "server.json"
 
 
-def keep(server: Server, package: Path) -> None:
-    encoded = msgspec.json.encode(server, order="deterministic")
-    (package / FILE).write_bytes(msgspec.json.format(encoded) + b"\n")
+def keep(server: Server, package: Path) -> bytes:
+    """Returns what was written."""
+    written = msgspec.json.format(msgspec.json.encode(server, order="deterministic")) + b"\n"
+    (package / FILE).write_bytes(written)
+    return written
 
 
 def open(package: Path, manifest: Manifest, allowed: Allowed) -> Runtime:
