@@ -133,7 +133,7 @@ progression = "float"
         ('"models/forest.py"', '"models/forst.py"', 11, "did you mean 'models/forest.py'?"),
         ("replicas = 2", "replicas = 0", 14, "not at least 1"),
         ("replicas = 2", "replicas = true", 14, "not a whole number"),
-        ("replicas = 2", 'url = "http://127.0.0.1:9000"', 14, "later release"),
+        ("replicas = 2", 'url = "http://127.0.0.1:9000"', 14, "has a `module` and a `url`"),
         ("replicas = 2", 'command = ["octave"]', 14, "has a `module` and a `command`"),
         ("replicas = 2", 'build = ["make"]', 14, "`build` is for models with `command`"),
         ("replicas = 2", "examples = [{ bmi = 0.05 }]", 14, "is for models with `command` or `sql`"),

@@ -156,8 +156,8 @@ def _exchanged(connection: http.client.HTTPConnection, request: Request, until: 
     if connection.sock is not None:
         connection.sock.settimeout(left)
     connection.request(request.method, request.target, request.body, dict(request.headers))
-    response = connection.getresponse()
-    body = _body(response, until)
+    with connection.getresponse() as response:
+        body = _body(response, until)
     return Reply(
         status=response.status,
         kind=(response.getheader("content-type") or "").partition(";")[0].strip().lower(),
@@ -182,7 +182,6 @@ def _body(response: http.client.HTTPResponse, until: float) -> bytes:
         raise ModelFailed(
             f"its answer broke off after {len(seen)} bytes, {response.length} were still to come"
         )
-    response.close()
     return bytes(seen)
 
 

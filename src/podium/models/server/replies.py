@@ -36,7 +36,7 @@ def json_of(reply: Reply) -> Any:
     """The JSON of a good reply, whatever content type it claims. Raises ModelFailed."""
     try:
         return msgspec.json.decode(checked(reply).body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if re.search(rb"[\[:,\s](NaN|-?Infinity)\b", reply.body) and b"<" not in reply.body:
             raise ModelFailed(f"it answered NaN or Infinity, which is no JSON{_said(reply)}") from None
         what = "HTML" if "html" in reply.kind else "what is no JSON"
@@ -55,7 +55,7 @@ def _message(body: bytes) -> str:
     """What a JSON body says went wrong, where it is one."""
     try:
         found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     for word in _WORDS:
         if isinstance(found, Mapping) and found.get(word):
