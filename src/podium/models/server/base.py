@@ -24,8 +24,11 @@ encode = msgspec.json.Encoder().encode
 class Door(ABC):
     """A protocol between one model and its server.
 
-    `health` is the path that answers 200 when the server is ready; empty where none is known.
+    `health` is the path that answers 200 when the server is ready, `metadata` the one that describes the
+    model; empty where none is known.
     """
+
+    metadata = ""
 
     def __init__(self, server: Server, inputs: Schema, outputs: Schema) -> None:
         self._server = server
@@ -36,6 +39,10 @@ class Door(ABC):
 
     def _usual_health(self) -> str:
         return ""
+
+    def learn(self, said: Any) -> None:
+        """Take what the server says of the model, where it has `metadata`; whatever is none is ignored."""
+        raise NotImplementedError
 
     @abstractmethod
     def questions(self, columns: Columns) -> list[Request]:

@@ -14,6 +14,7 @@ from podium.models.examples import Examples
 from podium.models.server.base import Door
 from podium.models.server.http import Pool, Reply, Request, Slow
 from podium.models.server.replies import checked
+from podium.models.server.runtime import learn
 from podium.models.values import rows_of, take
 from podium.schema import Columns, Kind, Schema
 
@@ -80,6 +81,7 @@ class Suite:
     def address(self) -> str:
         self._pool.reach(time.monotonic() + ANSWER_SECONDS)
         self._reached = True
+        learn(self._door, self._pool, time.monotonic() + ANSWER_SECONDS)
         return f"{self._url} can be reached"
 
     def health(self) -> str:

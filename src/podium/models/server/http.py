@@ -58,6 +58,7 @@ class Pool:
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="server")
         self._lock = threading.Lock()
         self._idle: list[http.client.HTTPConnection] = []
+        self._closed = False
         self._busy: set[http.client.HTTPConnection] = set()
 
     def ask(self, requests: Sequence[Request], until: float) -> list[Reply]:
@@ -84,6 +85,7 @@ class Pool:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._interrupt()
         with self._lock:
+            self._closed = True
             while self._idle:
                 self._idle.pop().close()
 
@@ -142,7 +144,9 @@ class Pool:
     def _keep(self, connection: http.client.HTTPConnection) -> None:
         with self._lock:
             self._busy.discard(connection)
-            self._idle.append(connection)
+            if not self._closed:
+                return self._idle.append(connection)
+        connection.close()
 
     def _drop(self, connection: http.client.HTTPConnection) -> None:
         with self._lock:

@@ -30,6 +30,15 @@ class _Inferred(msgspec.Struct):
     outputs: list[_Tensor]
 
 
+class _Described(msgspec.Struct):
+    name: str
+    datatype: str
+
+
+class _Metadata(msgspec.Struct):
+    inputs: list[_Described] = []
+
+
 class OpenInference(Door):
     """`url` is that of the model, or of one of its versions."""
 
@@ -39,6 +48,19 @@ class OpenInference(Door):
             raise PackageError(
                 f"the layout `matrix` holds single numbers side by side, the inputs are {inputs}"
             )
+        self.metadata = self._path
+        self._matrix = TENSOR_NAME
+        self._datatypes: dict[str, str] = {}
+
+    def learn(self, said: Any) -> None:
+        """Some servers take a tensor only under its own name and in its own precision."""
+        try:
+            inputs = msgspec.convert(said, _Metadata).inputs
+        except msgspec.ValidationError:
+            return
+        self._datatypes = {each.name: each.datatype for each in inputs}
+        if self._server.layout == "matrix" and len(inputs) == 1:
+            self._matrix = inputs[0].name
 
     def _usual_health(self) -> str:
         return self._route("/ready")
@@ -47,10 +69,18 @@ class OpenInference(Door):
         names = self._inputs.names
         if self._server.layout == "matrix":
             side_by_side = np.column_stack([columns[name].astype(np.float64) for name in names])
-            tensors = [_tensor(TENSOR_NAME, Kind.FLOAT, side_by_side)]
+            tensors = [self._tensor(self._matrix, Kind.FLOAT, side_by_side)]
         else:
-            tensors = [_tensor(field.name, field.type, columns[field.name]) for field in self._inputs.fields]
+            tensors = [self._tensor(f.name, f.type, columns[f.name]) for f in self._inputs.fields]
         return self._posted("/infer", {"inputs": tensors})
+
+    def _tensor(self, name: str, kind: Kind, values: np.ndarray) -> dict[str, Any]:
+        return {
+            "name": name,
+            "shape": list(values.shape),
+            "datatype": self._datatypes.get(name, _DATATYPES[kind]),
+            "data": values.ravel().tolist(),
+        }
 
     def answers(self, replies: Sequence[Reply], rows: int) -> dict[str, np.ndarray]:
         try:
@@ -73,15 +103,6 @@ class OpenInference(Door):
 
 def _fits_matrix(field: Field) -> bool:
     return not field.shape and field.type is not Kind.STRING
-
-
-def _tensor(name: str, kind: Kind, values: np.ndarray) -> dict[str, Any]:
-    return {
-        "name": name,
-        "shape": list(values.shape),
-        "datatype": _DATATYPES[kind],
-        "data": values.ravel().tolist(),
-    }
 
 
 def _typed(field: Field, values: list[Any]) -> list[Any]:

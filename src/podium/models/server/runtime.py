@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from podium.errors import ModelFailed
 from podium.models.process.stderr import Allowance
 from podium.models.server.base import Door
 from podium.models.server.http import Pool, Request, Slow
-from podium.models.server.replies import checked
+from podium.models.server.replies import checked, json_of
 from podium.models.values import rows_of
 from podium.schema import Columns
 
@@ -61,6 +62,14 @@ class Patience:
         self._left = self._whole
 
 
+def learn(door: Door, pool: Pool, until: float) -> None:
+    """Ask the server about its model, where the protocol has that; one that does not say it is no error."""
+    if door.metadata:
+        with suppress(ModelFailed):
+            (reply,) = pool.ask([Request(method="GET", target=door.metadata)], until)
+            door.learn(json_of(reply))
+
+
 class Runtime:
     """A server that scores. `timeout` (s) is how long whoever calls may be silent.
 
@@ -82,7 +91,9 @@ class Runtime:
         told = ""
         while True:
             try:
-                return self._look(max(until, time.monotonic() + _HEALTH_SECONDS))
+                soon = max(until, time.monotonic() + _HEALTH_SECONDS)
+                self._look(soon)
+                return learn(self._door, self._pool, soon)
             except ModelFailed as error:
                 if time.monotonic() + _LOOK_SECONDS > until:
                     raise ModelFailed(f"{self._url}: {error}") from None

@@ -96,6 +96,20 @@ def test_oip_sends_numbers_side_by_side_in_one_matrix() -> None:
         door("oip", layout="matrix")
 
 
+def test_oip_keeps_to_the_names_and_datatypes_that_the_server_says() -> None:
+    asked = door("oip", NUMBERS)
+    assert asked.metadata == "/"
+    asked.learn({"name": "m", "inputs": [{"name": "bmi", "datatype": "FP32", "shape": [-1]}]})
+    assert [tensor["datatype"] for tensor in bodies(asked)[0]["inputs"]] == ["FP32", "INT64"]
+    matrix = door("oip", NUMBERS, layout="matrix")
+    matrix.learn({"inputs": [{"name": "float_input", "datatype": "FP32", "shape": [-1, 2]}]})
+    (sent,) = bodies(matrix)[0]["inputs"]
+    assert (sent["name"], sent["datatype"], sent["shape"]) == ("float_input", "FP32", [2, 2])
+    for nothing in ({"name": "m"}, {"inputs": []}, {"inputs": 5}, [], None):
+        asked.learn(nothing)
+        assert bodies(asked)[0]["inputs"][1]["datatype"] == "INT64"
+
+
 def tensor(data: Any, shape: list[int], name: str = "score") -> dict[str, Any]:
     return {"outputs": [{"name": name, "shape": shape, "datatype": "FP64", "data": data}]}
 

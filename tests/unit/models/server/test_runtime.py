@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -22,6 +23,9 @@ from .fake import Handler, doubled, fake
 
 X = Schema((Field(name="x", type=Kind.FLOAT),))
 Y = Schema((Field(name="y", type=Kind.FLOAT),))
+
+
+FOUR = {"name": "y", "shape": [1], "data": [4]}
 
 
 @contextmanager
@@ -124,6 +128,30 @@ def test_a_server_that_is_started_again_is_asked_again_at_once() -> None:
             ask(asked, 1)
         with fake(doubled, port):
             assert ask(asked, 3) == [6]
+
+
+def test_a_server_that_describes_its_model_is_kept_to_and_one_that_does_not_is_no_error() -> None:
+    def strict(handler: Handler) -> None:
+        if handler.path.endswith("/ready"):
+            return handler.json({})
+        if handler.command == "GET":
+            return handler.json({"inputs": [{"name": "x", "datatype": "FP32", "shape": [-1]}]})
+        (tensor,) = json.loads(handler.body)["inputs"]
+        if tensor["datatype"] != "FP32":
+            return handler.json({"error": "expected FP32"}, status=400)
+        data = [2 * value for value in tensor["data"]]
+        return handler.json({"outputs": [{"name": "y", "shape": tensor["shape"], "data": data}]})
+
+    def plain(handler: Handler) -> None:
+        described = handler.command == "GET" and not handler.path.endswith("/ready")
+        handler.json({"error": "no"}, status=404) if described else handler.json({"outputs": [FOUR]})
+
+    with fake(strict) as server, runtime(f"{server.url}/v2/models/m", "oip") as asked:
+        asked.start(0)
+        assert ask(asked, 1, 2) == [2, 4]
+    with fake(plain) as server, runtime(f"{server.url}/v2/models/m", "oip") as asked:
+        asked.start(0)
+        assert ask(asked, 2) == [4]
 
 
 def test_failures_in_a_row_share_the_time_and_an_answer_restores_it() -> None:
