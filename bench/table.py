@@ -21,6 +21,7 @@ SMALLER = (
     "replay",
     "grpc",
     "process",
+    "servers",
 )
 TITLES = {peer.name: peer.title for peer in PEERS} | {ALONE: "`predict` alone"}
 MODELS = {
