@@ -93,12 +93,8 @@ def score():
     return jsonify(score=float(model.predict([[float(request.args["var1"])]])[0]))
 """
 MAPPED = """\
-[models.flask.request]
-path = "/score"
-query = { var1 = "bmi" }
-
-[models.flask.response]
-outputs = { progression = "$.score" }
+request = { path = "/score", query = { var1 = "bmi" } }
+response = { outputs = { progression = "$.score" } }
 """
 
 
@@ -122,7 +118,7 @@ def _started(stack: ExitStack, place: Path) -> Iterator[tuple[str, str]]:
             yield name, _table(name, port, door.path, door.keys)
     if _is_here("flask"):
         port = stack.enter_context(_flask(_folder(place, "flask")))
-        yield "flask", _table("flask", port, "", "") + MAPPED
+        yield "flask", _table("flask", port, "", MAPPED.strip())
 
 
 def _is_here(name: str) -> bool:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,8 @@ def served() -> Iterator[Served]:
 
 
 @pytest.fixture
-def node(tmp_path: Path, served: Served) -> Iterator[Node]:
+def stopped(tmp_path: Path, served: Served) -> Iterator[Node]:
+    """A node that is not started yet, with both models trained."""
     folder = tmp_path / "diabetes"
     (folder / "models").mkdir(parents=True)
     (folder / "podium.toml").write_text(TOML.format(port=served.port))
@@ -114,9 +116,14 @@ def node(tmp_path: Path, served: Served) -> Iterator[Node]:
     podium(folder, "train", env=trust)
     node = Node(folder, env=trust)
     try:
-        yield node.start()
+        yield node
     finally:
         node.end()
+
+
+@pytest.fixture
+def node(stopped: Node) -> Node:
+    return stopped.start()
 
 
 def champion_answers(node: Node) -> bool:
@@ -165,3 +172,19 @@ def test_a_server_that_is_killed_or_stopped_under_load_costs_no_request_and_is_a
     assert "nothing listens there: the connection was refused" in log
     assert "it has not answered within 2.0 s" in log
     assert node.process("worker container 1").restarts == 0
+
+
+def test_a_node_waits_for_a_server_that_is_started_after_it(stopped: Node, served: Served) -> None:
+    served.end()
+    log = stopped.folder / ".podium" / "logs" / "worker-container-1.log"
+
+    def start_late() -> None:
+        until(lambda: log.exists() and "waiting for http://127.0.0.1" in log.read_text())
+        served.start()
+
+    with ThreadPoolExecutor(1) as beside:
+        late = beside.submit(start_late)
+        node = stopped.start()
+        late.result()
+    assert node.process("worker container 1").restarts == 0
+    assert champion_answers(node)
