@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ FRAME, LARGE = 16, 4096
 
 ALONE_SECONDS = 0.3
 RATE = 100.0
+TRAIN_SECONDS = 120
 
 
 def keep(project: Path, names: Sequence[str]) -> None:
@@ -41,6 +43,17 @@ def keep(project: Path, names: Sequence[str]) -> None:
 
 def environment(project: Path) -> dict[str, str]:
     return {**os.environ, "PODIUM_TRUST": str(project / "trust")}
+
+
+def train(project: Path) -> None:
+    subprocess.run(
+        [PROGRAM, "train"],
+        cwd=project,
+        env=environment(project),
+        check=True,
+        timeout=TRAIN_SECONDS,
+        capture_output=True,
+    )
 
 
 # --- alone ----------------------------------------------------------------------------------

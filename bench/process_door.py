@@ -6,18 +6,15 @@ time is seen.
 """
 
 import shutil
-import subprocess
 from pathlib import Path
 
-from bench.doors import FRAME, LARGE, alone, environment, keep, together
-from bench.peers.podium.peer import PROGRAM
+from bench.doors import FRAME, LARGE, alone, keep, together, train
 from bench.running import recording
 from bench.serving import scratch
 from podium import project as projects
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "languages"
 TOGETHER = ("python", "node")
-TRAIN_SECONDS = 120
 
 
 def measure(folder: Path, *, seconds: float, rounds: int) -> None:
@@ -37,14 +34,7 @@ def _prepare(project: Path) -> list[str]:
     keep(
         project, [name for name, model in models.items() if model.command is None or _is_here(model.command)]
     )
-    subprocess.run(
-        [PROGRAM, "train"],
-        cwd=project,
-        env=environment(project),
-        check=True,
-        timeout=TRAIN_SECONDS,
-        capture_output=True,
-    )
+    train(project)
     return list(projects.load(project).models)
 
 

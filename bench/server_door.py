@@ -4,20 +4,18 @@ The servers are the peers that are installed here, each as its makers start it, 
 each is asked alone, as its worker asks it. Then one and the Python model are on one endpoint.
 """
 
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import environments
-from bench.doors import FRAME, LARGE, alone, environment, together
+from bench.doors import FRAME, LARGE, alone, together, train
 from bench.payloads import BMI, json_request
 from bench.peers.base import Launch, Peer, Site
 from bench.peers.kserve.peer import PEER as KSERVE
 from bench.peers.mlflow.peer import PEER as MLFLOW
 from bench.peers.mlserver.peer import PEER as MLSERVER
-from bench.peers.podium.peer import PROGRAM
 from bench.ports import free_port
 from bench.processes import Server
 from bench.running import recording
@@ -25,7 +23,6 @@ from bench.serving import scratch
 from podium.servers import ROW_BATCH
 
 TOGETHER = ("python", "kserve")
-TRAIN_SECONDS = 120
 HEAD = """\
 [endpoint]
 name = "diabetes"
@@ -167,12 +164,5 @@ def _project(folder: Path, tables: Mapping[str, str]) -> Path:
     (folder / "models").mkdir(parents=True)
     (folder / "podium.toml").write_text("\n".join([HEAD, *tables.values()]))
     (folder / "models" / "linear.py").write_text(LINEAR)
-    subprocess.run(
-        [PROGRAM, "train"],
-        cwd=folder,
-        env=environment(folder),
-        check=True,
-        timeout=TRAIN_SECONDS,
-        capture_output=True,
-    )
+    train(folder)
     return folder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from podium.models.examples import Examples
 from podium.models.values import rows_of, take
-from podium.schema import Field, Kind
+from podium.schema import Columns, Field, Kind, Schema
 
 TEXTS = ("", 'a "quoted" \\ word', "two\nlines", "Köln", "𝔘")
 """What may go wrong on its way."""
@@ -67,6 +67,22 @@ def same(field: Field, a: Any, b: Any, *, within: float = _SAME) -> bool:
     if field.type is Kind.FLOAT:
         return bool(np.allclose(a, b, rtol=within, atol=within, equal_nan=True))
     return bool(np.all(a == b))
+
+
+def compare_alone(
+    ask: Callable[[Columns], Columns], rows: Columns, outputs: Schema, *, todo: str, within: float = _SAME
+) -> str:
+    """Raise Failed unless each row gets the same score by itself as among the others."""
+    together = ask(rows)
+    for index in range(rows_of(rows)):
+        alone = ask(take(rows, slice(index, index + 1)))
+        for field in outputs.fields:
+            one, other = alone[field.name][0], together[field.name][index]
+            if not same(field, other, one, within=within):
+                raise Failed(
+                    f"row {index} gives {field.name} = {one} alone and {other} among {rows_of(rows)}", todo
+                )
+    return f"{rows_of(rows)} rows give the same one by one"
 
 
 def rows_like(examples: Examples, count: int) -> dict[str, np.ndarray]:

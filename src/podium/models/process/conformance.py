@@ -11,12 +11,12 @@ import msgspec
 import numpy as np
 
 from podium.errors import ModelFailed
-from podium.models.checks import TEXTS, Check, Failed, Skipped, Verdict, rows_like, same
+from podium.models.checks import TEXTS, Check, Failed, Skipped, Verdict, compare_alone, rows_like, same
 from podium.models.digest import digest_of
 from podium.models.examples import Examples
 from podium.models.process.child import Child, Ended, Launch, Slow, TooLong
 from podium.models.process.lines import LAST_ID, Answer, Reader, answer_in, question, shown
-from podium.models.values import take
+from podium.models.values import rows_of, take
 from podium.schema import Columns, Kind, Schema
 
 START_SECONDS = 50.0
@@ -161,18 +161,11 @@ class Suite:
         return f"{MANY} rows, {MANY} values"
 
     def alone_and_together(self) -> str:
-        rows = self._rows(3)
-        together = self._read(self._ask(rows), 3)
-        for index in range(3):
-            alone = self._read(self._ask(take(rows, slice(index, index + 1))), 1)
-            for field in self._outputs.fields:
-                if not same(field, together[field.name][index], alone[field.name][0]):
-                    raise Failed(
-                        f"row {index} gives {field.name} = {alone[field.name][0]} alone and "
-                        f"{together[field.name][index]} among three",
-                        "score each row by itself: a model has no memory, and rows do not know of each other",
-                    )
-        return "three rows give the same one by one"
+        def ask(rows: Columns) -> Columns:
+            return self._read(self._ask(rows), rows_of(rows))
+
+        todo = "score each row by itself: a model has no memory, and rows do not know of each other"
+        return compare_alone(ask, self._rows(3), self._outputs, todo=todo)
 
     def texts(self) -> str:
         fields = [field for field in self._inputs.fields if field.type is Kind.STRING]

@@ -18,6 +18,7 @@ from podium.schema import Columns, Field, Schema
 from podium.servers import Server
 
 JSON = {"content-type": "application/json", "accept": "application/json"}
+_KEPT = "/:%~@!$&'()*+,;="
 encode = msgspec.json.Encoder().encode
 
 
@@ -74,8 +75,8 @@ class Door(ABC):
 
 def _target(url: str) -> str:
     parts = urlsplit(url)
-    path = quote(parts.path or "/", safe="/:%~@!$&'()*+,;=")
-    return f"{path}?{parts.query}" if parts.query else path
+    path = quote(parts.path or "/", safe=_KEPT)
+    return f"{path}?{quote(parts.query, safe=_KEPT + '?')}" if parts.query else path
 
 
 def plain(values: np.ndarray) -> list[Any]:

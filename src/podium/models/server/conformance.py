@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from podium.errors import ModelFailed
-from podium.models.checks import TEXTS, Check, Failed, Skipped, Verdict, rows_like, same
+from podium.models.checks import TEXTS, Check, Failed, Skipped, Verdict, compare_alone, rows_like
 from podium.models.examples import Examples
 from podium.models.server.base import Door
 from podium.models.server.http import Pool, Reply, Request, Slow
@@ -103,18 +103,8 @@ class Suite:
         return f"{MANY} rows in {asked} request{'s' if asked > 1 else ''}"
 
     def alone_and_together(self) -> str:
-        rows = self._rows(3)
-        together = self._ask(rows)
-        for index in range(3):
-            alone = self._ask(take(rows, slice(index, index + 1)))
-            for field in self._outputs.fields:
-                if not same(field, together[field.name][index], alone[field.name][0], within=_ALIKE):
-                    raise Failed(
-                        f"row {index} gives {field.name} = {alone[field.name][0]} alone and "
-                        f"{together[field.name][index]} among three",
-                        "score each row by itself, in the order of the rows",
-                    )
-        return "three rows give the same one by one"
+        todo = "score each row by itself, in the order of the rows"
+        return compare_alone(self._ask, self._rows(3), self._outputs, todo=todo, within=_ALIKE)
 
     def texts(self) -> str:
         fields = [field for field in self._examples.inputs.fields if field.type is Kind.STRING]

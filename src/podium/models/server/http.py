@@ -19,6 +19,8 @@ LONGEST = 64 * 1024 * 1024
 """Bytes of an answer. What goes on the stream is shorter still."""
 
 _PART = 1 << 20
+_FOREIGN = (OSError, http.client.HTTPException, UnicodeError)
+"""What the library raises; the last one for a host that cannot be one."""
 
 
 class Slow(ModelFailed):
@@ -79,7 +81,10 @@ class Pool:
     def reach(self, until: float) -> None:
         """Raises ModelFailed where nothing can be connected to. It says nothing, and holds nobody up."""
         connecting = self._threads.submit(self._reached, until)
-        connecting.result(timeout=max(0.0, until - time.monotonic()) + 1)
+        try:
+            connecting.result(timeout=max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            raise Slow("") from None
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -112,7 +117,7 @@ class Pool:
                 reply = _exchanged(connection, request, until)
         except BaseException as error:
             self._drop(connection)
-            if isinstance(error, OSError | http.client.HTTPException):
+            if isinstance(error, _FOREIGN):
                 raise _explained(error) from None
             raise
         self._keep(connection)
@@ -123,7 +128,7 @@ class Pool:
         connection.timeout = max(0.001, until - time.monotonic())
         try:
             connection.connect()
-        except OSError as error:
+        except _FOREIGN as error:
             raise _explained(error) from None
         finally:
             connection.close()
@@ -189,7 +194,7 @@ def _body(response: http.client.HTTPResponse, until: float) -> bytes:
     return bytes(seen)
 
 
-def _explained(error: OSError | http.client.HTTPException) -> ModelFailed:
+def _explained(error: BaseException) -> ModelFailed:
     match error:
         case TimeoutError():
             return Slow("")
@@ -199,6 +204,6 @@ def _explained(error: OSError | http.client.HTTPException) -> ModelFailed:
             return ModelFailed("it ended the connection without an answer")
         case http.client.BadStatusLine():
             return ModelFailed(f"it does not speak HTTP: {str(error)[:60]!r}")
-        case OSError():
-            return ModelFailed(f"it cannot be reached: {error.strerror or error}")
+        case OSError() | UnicodeError():
+            return ModelFailed(f"it cannot be reached: {getattr(error, 'strerror', None) or error}")
     return ModelFailed(f"its answer is no HTTP: {type(error).__name__}: {str(error)[:100]}")

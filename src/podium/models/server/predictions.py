@@ -126,7 +126,11 @@ class SageMaker(_Predictions):
     def answers(self, replies: Sequence[Reply], rows: int) -> dict[str, np.ndarray]:
         if checked(replies[0]).kind != _CSV:
             return super().answers(replies, rows)
-        lines = [line for line in csv.reader(io.StringIO(replies[0].body.decode(errors="replace"))) if line]
+        text = io.StringIO(replies[0].body.decode(errors="replace"), newline="")
+        try:
+            lines = [line for line in csv.reader(text) if line]
+        except csv.Error as error:
+            raise ModelFailed(f"it answered what is no CSV: {error}") from None
         if len(lines) == 1 and len(lines[0]) == rows and len(self._outputs.fields) == 1:
             lines = [[cell] for cell in lines[0]]  # some containers put all rows' values into one line
         if len(lines) != rows:

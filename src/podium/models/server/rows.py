@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,7 +13,7 @@ from podium.models.server.base import JSON, Door, column, encode, is_missing
 from podium.models.server.http import Reply, Request
 from podium.models.server.replies import json_of
 from podium.schema import Columns, Schema
-from podium.servers import Server, Step, steps
+from podium.servers import Server, Step, inputs_in, steps
 
 
 class Rows(Door):
@@ -27,6 +27,8 @@ class Rows(Door):
         self._query = server.query or (by_name if get else {})
         self._template: Any = None if get else (by_name if server.body is None else server.body)
         self._steps = {field.name: _steps(server, field.name) for field in outputs.fields}
+        _check_names("request", [*self._query.values(), *inputs_in(self._template)], inputs)
+        _check_names("response", server.outputs, outputs)
 
     def questions(self, columns: Columns) -> list[Request]:
         return [self._question(row) for row in self._objects(columns)]
@@ -48,6 +50,12 @@ class Rows(Door):
             field.name: column(field, [_at(each, self._steps[field.name]) for each in said], rows)
             for field in self._outputs.fields
         }
+
+
+def _check_names(table: str, names: Iterable[str], schema: Schema) -> None:
+    for name in names:
+        if name not in schema:
+            raise PackageError(f"its `{table}` names {name!r}{schema.nearest(name)}, there are {schema}")
 
 
 def _steps(server: Server, name: str) -> tuple[Step, ...]:

@@ -103,15 +103,16 @@ class Runtime:
             time.sleep(_LOOK_SECONDS)
 
     def _look(self, until: float) -> None:
-        if not self._door.health:
-            return self._pool.reach(until)
         try:
+            if not self._door.health:
+                return self._pool.reach(until)
             (reply,) = self._pool.ask([Request(method="GET", target=self._door.health)], until)
             checked(reply)
-        except Slow as error:
-            raise ModelFailed(f"asked for {self._door.health}, it has not answered{error}") from None
         except ModelFailed as error:
-            raise ModelFailed(f"asked for {self._door.health}, {error}") from None
+            asked = f"asked for {self._door.health}, " if self._door.health else ""
+            slow = "it has not answered in time" if isinstance(error, Slow) else ""
+            raise ModelFailed(f"{asked}{slow}{error}") from None
+        return None
 
     def close(self) -> None:
         self._pool.close()

@@ -209,6 +209,8 @@ def test_sagemaker_refuses_csv_with_too_few_lines_and_reads_json_too() -> None:
     asked = door("sagemaker")
     assert "1 lines for 2 rows" in refused(asked, b"1.5\n", kind="text/csv")
     assert "expected values of score" in refused(asked, b"a\nb\n", kind="text/csv")
+    assert "no CSV" in refused(asked, b'"' + b"1" * 200_000, kind="text/csv")
+    assert "lines for 2 rows" in refused(asked, b"\xff\x00", kind="text/csv")
     assert scores(asked, [1, 2]) == [1, 2]
     assert scores(asked, {"predictions": [{"score": 1}, {"score": 2}]}) == [1, 2]
 
@@ -293,6 +295,16 @@ def test_outputs_are_found_where_their_paths_lead() -> None:
     assert (found["score"].tolist(), found["kind"].tolist()) == ([1.5], [3])
     assert "has no $.scores[1]" in refused(asked, {"scores": [0]}, 1)
     assert "has no $.scores[1]" in refused(asked, {"scores": "no list"}, 1)
+
+
+def test_names_that_the_schema_does_not_have_are_refused_also_where_it_was_not_known_before() -> None:
+    for server in (
+        Server(url=AT, protocol="json", method="GET", query={"a": "bim"}),
+        Server(url=AT, protocol="json", body={"a": ["bim"]}),
+        Server(url=AT, protocol="json", outputs={"scor": "$"}),
+    ):
+        with pytest.raises(PackageError, match="did you mean"):
+            door_of(server, NUMBERS, SCORE)
 
 
 _WORDS = st.sampled_from(["predictions", "outputs", "name", "shape", "data", "score"])

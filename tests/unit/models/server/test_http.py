@@ -145,6 +145,14 @@ def test_nobody_who_listens_and_no_such_host_are_clear_errors() -> None:
                 asked.reach(soon())
 
 
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 70])
+def test_a_host_that_is_none_is_a_clear_error(host: str) -> None:
+    with pool(f"http://{host}:80") as asked:
+        assert "it cannot be reached" in failure(asked)
+        with pytest.raises(ModelFailed, match="it cannot be reached"):
+            asked.reach(soon())
+
+
 def test_a_body_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "LONGEST", 1 << 20)
     with fake(lambda handler: handler.say(b"x" * (3 << 20))) as server, pool(server) as asked:
