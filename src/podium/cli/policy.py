@@ -20,7 +20,6 @@ from podium.project import FILE, ModelSettings, Project
 from podium.records import Contender, Policy, Role
 from podium.registry.folder import FolderRegistry
 from podium.rendezvous import changes
-from podium.schema import check_contender, check_outputs
 from podium.toml_tables import parse_part
 
 JOINING = (Role.CHALLENGER, Role.CANARY)
@@ -93,8 +92,6 @@ def apply(endpoint: str | None, yes: bool, force: str, reason: str) -> None:
             return
         if not yes and sys.stdin.isatty():
             click.confirm("apply?", abort=True)
-        for contender in target.scoring:
-            _fitting(control, contender)
         promotes = target.champion.name != live.champion.name
         passed = await _through_gates(control, target.champion, force) if promotes else ""
         await control.change(live, target, reason=f"{reason or f'{FILE} applied'}{passed}")
@@ -178,7 +175,6 @@ def _join(endpoint: str | None, word: str, role: Role, share: float | None, reas
 
 
 async def _let_in(control: Control, live: Policy, found: Contender, reason: str) -> None:
-    _fitting(control, found)
     changed = changes.joined(live, found)
     if not (lines := changes.differences(live, changed)):
         raise PolicyError(f"{found.name} is {found.role.value} already (revision {live.revision})")
@@ -292,14 +288,6 @@ def _version(project: Project, word: str, role: Role, share: float | None) -> Co
     return candidate(registry, model, version or None, role, share).contender
 
 
-def _fitting(control: Control, contender: Contender) -> None:
-    """Raise SchemaMismatch, with both shown, for a version that cannot answer this endpoint."""
-    registry = FolderRegistry(control.project.registry_dir)
-    found = candidate(registry, contender.model, contender.version, contender.role)
-    check_contender(control.run.inputs, found.inputs, what=contender.name)
-    check_outputs(control.run.outputs, found.outputs, what=contender.name)
-
-
 # --- what was ---------------------------------------------------------------------------------
 
 
@@ -316,7 +304,7 @@ def history(endpoint: str | None, as_json: bool) -> None:
             return
         before: Policy | None = None
         for policy in revisions:
-            when = datetime.fromtimestamp(policy.changed / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+            when = datetime.fromtimestamp(policy.changed / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
             back = f" (as revision {policy.restores})" if policy.restores else ""
             click.echo(f"{policy.revision}  {when}  {policy.author}: {policy.reason}{back}")
             _show(changes.differences(before, policy) if before else [lineup(policy)])

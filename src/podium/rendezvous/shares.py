@@ -9,7 +9,7 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from podium.errors import PolicyError
-from podium.records import Contender, Policy
+from podium.records import Contender, Policy, Role
 
 _SPAN = 2.0**64
 
@@ -50,8 +50,10 @@ def sharing(policy: Policy) -> list[Contender]:
 
 
 def check_shares(policy: Policy) -> None:
-    """Raise PolicyError for a share that is none, or shares of more than all the traffic."""
+    """Raise PolicyError for a share that is none, or nobody's, or shares of more than all the traffic."""
     for contender in policy.contenders:
+        if contender.share is not None and contender.role is not Role.CHALLENGER:
+            raise PolicyError(f"a share is for a challenger, and {contender.name} is {contender.role.value}")
         if contender.share is not None and not 0 <= contender.share <= 1:
             raise PolicyError(
                 f"the share of {contender.name} is {contender.share * 100:g}%, expected 0% to 100%"

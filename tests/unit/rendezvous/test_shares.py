@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from podium.errors import PolicyError
 from podium.records import Contender, Policy, Role
@@ -102,3 +103,10 @@ def test_shares_that_cannot_be_are_refused(shares: tuple[float, ...], words: str
 
 def test_shares_of_all_the_traffic_are_fine() -> None:
     check_shares(policy(0.1, 0.2, 0.7))
+
+
+def test_only_a_challenger_has_a_share() -> None:
+    canary = Contender(model="reference", version="0a1b2c3d4e5f", number=1, role=Role.CANARY, share=0.1)
+    found = policy(0.1)
+    with pytest.raises(PolicyError, match="for a challenger, and reference@0a1b2c3d4e5f is canary"):
+        check_shares(replace(found, contenders=(*found.contenders, canary)))
