@@ -17,6 +17,7 @@ from bench import (
     policy,
     process_door,
     replay_rate,
+    server_door,
     sizes,
     soak,
     table,
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_challengers(add("challengers", _challengers, "the champion's p99 beside ten challengers"))
     _add_grpc(add("grpc", _grpc, "gRPC beside MLServer's"))
     _add_process(add("process", _process, "models in other languages beside Python"))
+    _add_process(add("servers", _servers, "models that other servers answer beside Python"))
     _add_archive(add("archive", lambda given: catchup.measure(given.results, given.seconds), "catch-up"))
     _add_compare(add("compare", _compare, "a comparison of two contenders over a large archive"))
     _add_drift(add("drift", _drift, "what comparing with training adds to archiving"))
@@ -175,6 +177,10 @@ def _challengers(given: Arguments) -> None:
 
 def _process(given: Arguments) -> None:
     process_door.measure(given.results, seconds=given.seconds, rounds=given.rounds)
+
+
+def _servers(given: Arguments) -> None:
+    server_door.measure(given.results, seconds=given.seconds, rounds=given.rounds)
 
 
 def _compare(given: Arguments) -> None:

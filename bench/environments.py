@@ -30,10 +30,15 @@ def pinned(name: str) -> Path:
     return FOLDER / name / "requirements.txt"
 
 
+def is_made(name: str) -> bool:
+    """Whether the environment stands as it is pinned, with its models trained."""
+    stamp = _stamp(name)
+    return stamp.exists() and stamp.read_text() == _fingerprint(name)
+
+
 def ensure(name: str) -> None:
     """Makes the environment as it is pinned, with its models trained, where it does not stand already."""
-    stamp = _stamp(name)
-    if stamp.exists() and stamp.read_text() == _fingerprint(name):
+    if is_made(name):
         return
     print(f"{name}: installing its pinned requirements", flush=True)
     _make(name, "-r", str(pinned(name)))

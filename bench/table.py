@@ -22,6 +22,7 @@ SMALLER = (
     "replay",
     "grpc",
     "process",
+    "servers",
 )
 TITLES = {peer.name: peer.title for peer in PEERS} | {ALONE: "`predict` alone"}
 MODELS = {

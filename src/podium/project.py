@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
+from podium import servers
 from podium.errors import ProjectError
 from podium.records import DECOY, Gates, Guards, Role
 from podium.run import COUNTERS, DRIFT_WINDOW_S, Limits, WorkerSettings
 from podium.schema import Field, Kind, Schema, check_default, did_you_mean
+from podium.servers import Server
+from podium.toml_tables import Table, parse_duration
 
 FILE = "podium.toml"
 PODIUM_DIR = Path(".podium")
@@ -28,22 +31,20 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 FIELD_NAME = re.compile(r"[A-Za-z_][\w .()%/+-]*")
 ROLES = tuple(role.value for role in Role if role is not Role.DECOY)
 SYNC = ("interval", "always")
-SOURCES = ("module", "command", "sql")
-"""What a model is: a Python module, a program in any language, a file of SQL."""
+SOURCES = ("module", "command", "sql", "url")
+"""What a model is: a Python module, a program in any language, a file of SQL, a server."""
 
 _OF_SOURCE = {
     "files": ("command",),
     "build": ("command",),
     "stream": ("command",),
     "parameters": ("sql",),
-    "inputs": ("command", "sql"),
-    "outputs": ("command", "sql"),
-    "examples": ("command", "sql"),
+    "inputs": ("command", "sql", "url"),
+    "outputs": ("command", "sql", "url"),
+    "examples": ("command", "sql", "url"),
+    **dict.fromkeys(servers.KEYS, ("url",)),
 }
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m)")
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
-_MS = {"ms": 1.0, "s": 1000.0, "m": 60_000.0}
-T = TypeVar("T")
+_NAME_RULE = "a letter, then letters, digits, `-` and `_`"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,8 +87,8 @@ class Query:
 class ModelSettings:
     """A model's source and its part on the endpoint; `version` pins one, else the newest is taken.
 
-    The source is one of `module`, `command` and `sql`. Only the last two are described here: by `inputs`
-    and `outputs`, else by the endpoint's, and `examples` are rows that they can score.
+    The source is one of `module`, `command`, `sql` and `server`. All but the first are described here: by
+    `inputs` and `outputs`, else by the endpoint's, and `examples` are rows that they can score.
 
     `share` is the part of the traffic (0 to 1) for which a challenger's answer is preferred.
     """
@@ -97,6 +98,7 @@ class ModelSettings:
     module: Path | None = None
     command: Command | None = None
     sql: Query | None = None
+    server: Server | None = None
     inputs: Schema | None = None
     outputs: Schema | None = None
     examples: tuple[dict[str, Any], ...] = ()
@@ -190,25 +192,13 @@ def load(folder: Path) -> Project:
         line = re.search(r"at line (\d+)", str(error))
         at = int(line[1]) if line else text.count("\n") + 1
         raise ProjectError(f"{FILE}:{at}: not TOML: {error}") from None
-    return _project(folder, _Table(data, (), text))
+    return _project(folder, Table(FILE, text, data))
 
 
-def parse_duration(text: str) -> float | None:
-    """`100ms`, `2s`, `1.5m` in ms; None for anything else."""
-    match = _DURATION.fullmatch(text.strip())
-    return float(match[1]) * _MS[match[2]] if match else None
-
-
-def parse_part(text: str) -> float | None:
-    """`10%` as 0.1; None for anything else."""
-    match = _PERCENT.fullmatch(text.strip())
-    return float(match[1]) / 100 if match else None
-
-
-def _project(folder: Path, top: _Table) -> Project:
+def _project(folder: Path, top: Table) -> Project:
     top.only("endpoint", "models", "schedule", "decoy", "gates", "guards", "drift", "archive")
     endpoint = _endpoint(top.table("endpoint", needed=True))
-    models = _models(folder, top.table("models", needed=True))
+    models = _models(folder, top.table("models", needed=True), endpoint)
     decoy = top.table("decoy").only("enabled")
     return Project(
         folder=folder,
@@ -226,7 +216,7 @@ def _project(folder: Path, top: _Table) -> Project:
 # --- the endpoint ---------------------------------------------------------------------------
 
 
-def _endpoint(table: _Table) -> EndpointSettings:
+def _endpoint(table: Table) -> EndpointSettings:
     table.only("name", "deadline", "default", "inputs", "outputs", "limits", "agreement")
     name = table.text("name", None)
     if not NAME.fullmatch(name):
@@ -245,7 +235,7 @@ def _endpoint(table: _Table) -> EndpointSettings:
     )
 
 
-def _limits(table: _Table) -> Limits:
+def _limits(table: Table) -> Limits:
     table.only("body_bytes", "body_timeout", "header_timeout", "in_flight")
     usual = Limits()
     return Limits(
@@ -256,13 +246,13 @@ def _limits(table: _Table) -> Limits:
     )
 
 
-def _schema(table: _Table) -> Schema:
+def _schema(table: Table) -> Schema:
     if not table.values:
         table.fail('a schema needs at least one field, as in `bmi = "float"`')
     return Schema(tuple(_field(table, name) for name in table.values))
 
 
-def _field(table: _Table, name: str) -> Field:
+def _field(table: Table, name: str) -> Field:
     if not FIELD_NAME.fullmatch(name):
         table.fail(f"{name!r} cannot be a field's name: it starts with a letter and has no quotes", name)
     if isinstance(table.values[name], str):
@@ -282,7 +272,7 @@ def _field(table: _Table, name: str) -> Field:
     return found
 
 
-def _shape(table: _Table) -> tuple[int, ...]:
+def _shape(table: Table) -> tuple[int, ...]:
     shape = table.values.get("shape", [])
     if not isinstance(shape, list):
         table.fail('a shape is a list, as in [28, 28]; -1 or "?" is open', "shape")
@@ -293,7 +283,7 @@ def _shape(table: _Table) -> tuple[int, ...]:
     return sizes
 
 
-def _check_optional(table: _Table, found: Field) -> None:
+def _check_optional(table: Table, found: Field) -> None:
     if found.missing and found.type is not Kind.FLOAT:
         table.fail(f"`missing` is for float, and {found.name!r} is {found.type.value}", "missing")
     if "default" in table and not found.optional:
@@ -311,8 +301,8 @@ def _check_optional(table: _Table, found: Field) -> None:
 # --- the models -----------------------------------------------------------------------------
 
 
-def _models(folder: Path, table: _Table) -> dict[str, ModelSettings]:
-    models = {name: _model(folder, table, name) for name in table.values}
+def _models(folder: Path, table: Table, endpoint: EndpointSettings) -> dict[str, ModelSettings]:
+    models = {name: _model(folder, table, name, endpoint) for name in table.values}
     champions = [model.name for model in models.values() if model.role is Role.CHAMPION]
     if not champions:
         table.fail('no model is the champion: give one of them `role = "champion"`')
@@ -322,15 +312,12 @@ def _models(folder: Path, table: _Table) -> dict[str, ModelSettings]:
     return models
 
 
-def _model(folder: Path, models: _Table, name: str) -> ModelSettings:
+def _model(folder: Path, models: Table, name: str, endpoint: EndpointSettings) -> ModelSettings:
     if name == DECOY:
         models.fail(f"{DECOY!r} is taken by the decoy itself: `[decoy] enabled = true`", name)
     if not NAME.fullmatch(name):
         models.fail(f"{name!r} cannot be a model's name: {_NAME_RULE}", name)
     table = models.table(name)
-    for later in ("url", "protocol"):
-        if later in table:
-            table.fail(f"`{later}` models come with a later release; here are {_choice(SOURCES)}", later)
     table.only(
         "module",
         "command",
@@ -339,6 +326,12 @@ def _model(folder: Path, models: _Table, name: str) -> ModelSettings:
         "stream",
         "sql",
         "parameters",
+        "url",
+        "protocol",
+        "layout",
+        "health",
+        "request",
+        "response",
         "inputs",
         "outputs",
         "examples",
@@ -351,15 +344,21 @@ def _model(folder: Path, models: _Table, name: str) -> ModelSettings:
         "batch_rows",
     )
     source = _source(table)
-    usual = WorkerSettings()
+    inputs = _schema(table.table("inputs")) if "inputs" in table else None
+    outputs = _schema(table.table("outputs")) if "outputs" in table else None
+    server = None
+    if source == "url":
+        server = servers.server_of(table, inputs or endpoint.inputs, outputs or endpoint.outputs)
+    usual = _usual_worker(server)
     return ModelSettings(
         name=name,
         role=Role(table.choice("role", None, ROLES)),
         module=_file(folder, table, "module") if source == "module" else None,
         command=_command(folder, table) if source == "command" else None,
         sql=_query(folder, table) if source == "sql" else None,
-        inputs=_schema(table.table("inputs")) if "inputs" in table else None,
-        outputs=_schema(table.table("outputs")) if "outputs" in table else None,
+        server=server,
+        inputs=inputs,
+        outputs=outputs,
         examples=_examples(table),
         share=table.part("share", None),
         version=_version(table),
@@ -372,7 +371,14 @@ def _model(folder: Path, models: _Table, name: str) -> ModelSettings:
     )
 
 
-def _source(table: _Table) -> str:
+def _usual_worker(server: Server | None) -> WorkerSettings:
+    """A server that takes one row a request is asked several times at once, about fewer rows together."""
+    if server is None or server.protocol != "json":
+        return WorkerSettings()
+    return WorkerSettings(threads=servers.ROW_CONNECTIONS, batch_rows=servers.ROW_BATCH)
+
+
+def _source(table: Table) -> str:
     """Which of the sources this model has; a key that belongs to another one is an error."""
     given = [key for key in SOURCES if key in table]
     if not given:
@@ -389,7 +395,7 @@ def _choice(words: Sequence[str]) -> str:
     return " or ".join(f"`{word}`" for word in words)
 
 
-def _file(folder: Path, table: _Table, key: str) -> Path:
+def _file(folder: Path, table: Table, key: str) -> Path:
     named = table.text(key, None)
     path = folder / named
     if not path.is_file():
@@ -403,7 +409,7 @@ def _nearest(folder: Path, named: str, pattern: str) -> str:
     return did_you_mean(named, [found.relative_to(folder).as_posix() for found in there])
 
 
-def _command(folder: Path, table: _Table) -> Command:
+def _command(folder: Path, table: Table) -> Command:
     argv = tuple(table.words("command", ()))
     if not argv or not argv[0]:
         table.fail(
@@ -418,7 +424,7 @@ def _command(folder: Path, table: _Table) -> Command:
     return Command(argv=argv, files=files, build=build, stream=table.flag("stream", False))
 
 
-def _query(folder: Path, table: _Table) -> Query:
+def _query(folder: Path, table: Table) -> Query:
     parameters = table.table("parameters")
     for name, value in parameters.values.items():
         if type(value) not in (int, float, str, bool):
@@ -426,14 +432,14 @@ def _query(folder: Path, table: _Table) -> Query:
     return Query(file=_file(folder, table, "sql"), parameters=dict(parameters.values))
 
 
-def _examples(table: _Table) -> tuple[dict[str, Any], ...]:
+def _examples(table: Table) -> tuple[dict[str, Any], ...]:
     rows = table.values.get("examples", [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         table.fail("is not a list of rows, as in [{ bmi = 0.05 }, { bmi = 0.01 }]", "examples")
     return tuple(rows)
 
 
-def _version(table: _Table) -> str | None:
+def _version(table: Table) -> str | None:
     if "version" not in table:
         return None
     value = table.values["version"]
@@ -447,7 +453,7 @@ def _version(table: _Table) -> str | None:
 _BOUNDS = ("errors", "late", "defaults", "disagreement")
 
 
-def _gates(table: _Table, endpoint: EndpointSettings) -> Gates:
+def _gates(table: Table, endpoint: EndpointSettings) -> Gates:
     table.only("requests", "failures", "error", "segment", "p99", "confidence")
     confidence = table.part("confidence", Gates().confidence) or 0.0
     if not 0.5 <= confidence < 1:
@@ -466,7 +472,7 @@ def _gates(table: _Table, endpoint: EndpointSettings) -> Gates:
     )
 
 
-def _p99(table: _Table, deadline_ms: float) -> float:
+def _p99(table: Table, deadline_ms: float) -> float:
     value = table.values["p99"]
     if value == "deadline":
         return deadline_ms
@@ -477,7 +483,7 @@ def _p99(table: _Table, deadline_ms: float) -> float:
     return found if found > 0 else table.fail("no model takes 0ms, so this gate never opens", "p99")
 
 
-def _guards(table: _Table, endpoint: EndpointSettings, models: Mapping[str, ModelSettings]) -> Guards:
+def _guards(table: Table, endpoint: EndpointSettings, models: Mapping[str, ModelSettings]) -> Guards:
     table.only("errors", "late", "defaults", "disagreement", "window", "requests")
     if table.values and not any(bound in table for bound in _BOUNDS):
         table.fail(f'watches nothing: set {", ".join(_BOUNDS[:-1])} or {_BOUNDS[-1]}, as in `errors = "5%"`')
@@ -493,7 +499,7 @@ def _guards(table: _Table, endpoint: EndpointSettings, models: Mapping[str, Mode
     )
 
 
-def _bound(table: _Table, key: str) -> float | None:
+def _bound(table: Table, key: str) -> float | None:
     bound = table.part(key, None)
     return bound if bound != 1 else table.fail("nothing is more than 100%, so this guard never acts", key)
 
@@ -501,13 +507,13 @@ def _bound(table: _Table, key: str) -> float | None:
 # --- drift, the schedule, the archive -------------------------------------------------------
 
 
-def _drift_window(table: _Table) -> float:
+def _drift_window(table: Table) -> float:
     """In seconds."""
     return table.only("window").duration("window", DRIFT_WINDOW_S * 1000, least=1000) / 1000
 
 
 def _schedule(
-    table: _Table, endpoint: EndpointSettings, models: Mapping[str, ModelSettings]
+    table: Table, endpoint: EndpointSettings, models: Mapping[str, ModelSettings]
 ) -> tuple[tuple[float, tuple[str, ...]], ...]:
     deadline = endpoint.deadline_ms
     if not table.values:
@@ -530,7 +536,7 @@ def _schedule(
     return tuple(sorted(steps.items()))
 
 
-def _words(table: _Table, key: str, models: Mapping[str, ModelSettings]) -> tuple[str, ...]:
+def _words(table: Table, key: str, models: Mapping[str, ModelSettings]) -> tuple[str, ...]:
     words = table.words(key, ())
     known = [*ROLES, *models]
     if not words:
@@ -546,135 +552,9 @@ def _somebody(words: Iterable[str], models: Mapping[str, ModelSettings]) -> bool
     return any(word in (model.role.value, model.name) for word in words for model in models.values())
 
 
-def _archive(folder: Path, table: _Table) -> ArchiveSettings:
+def _archive(folder: Path, table: Table) -> ArchiveSettings:
     table.only("location", "sync")
     location = table.text("location", ".podium/archive")
     if "://" not in location:
         location = str(folder / Path(location).expanduser())
     return ArchiveSettings(location=location, sync=table.choice("sync", "interval", SYNC))
-
-
-# --- reading tables, with line numbers ------------------------------------------------------
-
-_NAME_RULE = "a letter, then letters, digits, `-` and `_`"
-
-
-class _Table:
-    """One table of the file: typed access, and errors that know their line."""
-
-    def __init__(self, values: dict[str, Any], path: tuple[str, ...], text: str) -> None:
-        self.values = values
-        self._path = path
-        self._text = text
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.values
-
-    def fail(self, problem: str, *keys: str) -> NoReturn:
-        """Raise ProjectError at the line of this table's `keys`, or of the table itself."""
-        path = self._path + keys
-        where = f"{'.'.join(path)}: " if path else ""
-        raise ProjectError(f"{FILE}:{line_of(self._text, path)}: {where}{problem}")
-
-    def only(self, *known: str) -> _Table:
-        for key in self.values:
-            if key not in known:
-                near = did_you_mean(key, known)
-                self.fail(f"there is no such key{near}; known are {', '.join(known)}", key)
-        return self
-
-    def table(self, key: str, *, needed: bool = False) -> _Table:
-        if needed and not self.values.get(key, True):
-            self.fail("is empty", key)
-        if needed and key not in self:
-            self.fail(f"[{'.'.join((*self._path, key))}] is missing")
-        value: dict[str, Any] = self._typed(key, {}, dict, "a table")
-        return _Table(value, (*self._path, key), self._text)
-
-    def text(self, key: str, usual: str | None) -> str:
-        value = self._typed(key, usual, str, "a text in quotes")
-        return value or self.fail("is empty", key)
-
-    def choice(self, key: str, usual: str | None, known: Sequence[str]) -> str:
-        value = self.text(key, usual)
-        if value not in known:
-            near = did_you_mean(value, known)
-            self.fail(f"{value!r} is not one of {', '.join(known)}{near}", key)
-        return value
-
-    def flag(self, key: str, usual: bool) -> bool:
-        return self._typed(key, usual, bool, "true or false")
-
-    def count(self, key: str, usual: int) -> int:
-        value = self._typed(key, usual, int, "a whole number")
-        return value if value > 0 else self.fail(f"{value} is not at least 1", key)
-
-    def number(self, key: str, usual: float) -> float:
-        value = self.values.get(key, usual)
-        if type(value) not in (int, float) or not 0 <= value < float("inf"):
-            self.fail(f"{value!r} is not a number of at least 0", key)
-        return float(value)
-
-    def part(self, key: str, usual: float | None) -> float | None:
-        """A part of a whole, 0 to 1: `"10%"`, or a plain number."""
-        if key not in self:
-            return usual
-        value = self.values[key]
-        found = parse_part(value) if isinstance(value, str) else value
-        if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= 1:
-            self.fail(f'{value!r} is no part of a whole; write as in "10%"', key)
-        return float(found)
-
-    def duration(self, key: str, usual_ms: float, *, least: float = 0.0) -> float:
-        if key not in self:
-            return usual_ms
-        value = self.values[key]
-        found = parse_duration(value) if isinstance(value, str) else None
-        if found is None:
-            self.fail(f'{value!r} is no duration; write as in "100ms" or "2s"', key)
-        return found if found >= least else self.fail(f"{value} is under {least:g}ms", key)
-
-    def words(self, key: str, usual: Sequence[str]) -> Sequence[str]:
-        value = self.values.get(key, usual)
-        if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
-            self.fail('is not a list of texts, as in ["champion"]', key)
-        return value
-
-    def _typed(self, key: str, usual: T | None, kind: Callable[..., T], what: str) -> T:
-        if key not in self:
-            return usual if usual is not None else self.fail(f"`{key}` is missing: {what}")
-        value = self.values[key]
-        if type(value) is not kind:
-            self.fail(f"{value!r} is not {what}", key)
-        return value  # type: ignore[no-any-return]  # its type was just compared
-
-
-_PART = r"""(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)"""
-_KEYS = rf"{_PART}(?:\s*\.\s*{_PART})*"
-_HEADER = re.compile(rf"\s*\[\[?\s*({_KEYS})\s*\]")
-_ENTRY = re.compile(rf"\s*({_KEYS})\s*=")
-
-
-def line_of(text: str, path: Sequence[str]) -> int:
-    """The line, from 1, where `path` is said, or else the nearest table around it.
-
-    tomllib keeps no positions, so the text is read again, line by line; a key inside an inline
-    table is on its table's line.
-    """
-    best, depth = 1, 0
-    table: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := _HEADER.match(line):
-            said = table = _parts(header[1])
-        elif entry := _ENTRY.match(line):
-            said = table + _parts(entry[1])
-        else:
-            continue
-        common = min(len(said), len(path))
-        if common > depth and said[:common] == tuple(path[:common]):
-            best, depth = number, common
-    return best
-
-
-def _parts(keys: str) -> tuple[str, ...]:
-    return tuple(part.strip("\"'") for part in re.findall(_PART, keys))

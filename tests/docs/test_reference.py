@@ -13,7 +13,7 @@ import click
 import pytest
 from tests.docs.pages import ROOT, anchors, blocks, links, markdown
 
-from podium import project
+from podium import project, servers
 from podium.archive.drift_report import LiveDrift
 from podium.cli import COMMANDS, HIDDEN
 from podium.cli.status import ContenderStatus, Status
@@ -64,8 +64,8 @@ def test_the_readme_and_the_guides_name_no_command_that_is_not_there() -> None:
 
 def keys() -> set[str]:
     """Every key that the project file may have: what `only(…)` lets in."""
-    tree = ast.parse(Path(project.__file__).read_text())
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    trees = [ast.parse(Path(module.__file__).read_text()) for module in (project, servers)]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     known = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "only"]
     return {word.value for call in known for word in call.args if isinstance(word, ast.Constant)}
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from podium import project
 from podium.errors import ProjectError
@@ -135,7 +133,7 @@ progression = "float"
         ('"models/forest.py"', '"models/forst.py"', 11, "did you mean 'models/forest.py'?"),
         ("replicas = 2", "replicas = 0", 14, "not at least 1"),
         ("replicas = 2", "replicas = true", 14, "not a whole number"),
-        ("replicas = 2", 'url = "http://127.0.0.1:9000"', 14, "later release"),
+        ("replicas = 2", 'url = "http://127.0.0.1:9000"', 14, "has a `module` and a `url`"),
         ("replicas = 2", 'command = ["octave"]', 14, "has a `module` and a `command`"),
         ("replicas = 2", 'build = ["make"]', 14, "`build` is for models with `command`"),
         ("replicas = 2", "stream = true", 14, "`stream` is for models with `command`"),
@@ -304,26 +302,6 @@ def test_a_file_that_is_not_text_is_refused_in_one_line(folder: Path) -> None:
     (folder / "podium.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ProjectError, match="not UTF-8"):
         project.load(folder)
-
-
-@given(st.floats(0, 1e6), st.sampled_from(["ms", "s", "m"]))
-def test_a_duration_is_read_as_it_is_written(number: float, unit: str) -> None:
-    scale = {"ms": 1, "s": 1000, "m": 60_000}[unit]
-    assert project.parse_duration(f"{number:.3f}{unit}") == pytest.approx(round(number, 3) * scale)
-
-
-@given(st.text(max_size=12))
-def test_any_text_is_a_duration_or_none(text: str) -> None:
-    found = project.parse_duration(text)
-    assert found is None or found >= 0
-
-
-@given(st.lists(st.sampled_from(["a", "b-c", "d_e"]), min_size=1, max_size=3), st.integers(0, 5))
-def test_a_key_is_found_on_its_line(path: list[str], blank: int) -> None:
-    *table, key = path
-    header = f"[{'.'.join(table)}]\n" if table else ""
-    text = "# nothing\n" * blank + header + f"{key} = 1\n"
-    assert project.line_of(text, path) == blank + bool(table) + 1
 
 
 # --- models that are no Python module -------------------------------------------------------

@@ -18,12 +18,16 @@ from podium.cli.models import champion_of
 from podium.errors import ProjectError
 from podium.models import commands
 from podium.models.checks import Check, Report, Verdict
-from podium.models.declared import described
+from podium.models.declared import Described, described
 from podium.models.examples import examples_of
 from podium.models.process.child import Launch
 from podium.models.process.conformance import Suite
+from podium.models.server.conformance import Suite as ServerSuite
+from podium.models.server.doors import door_of
+from podium.project import Project
 from podium.registry.folder import FolderRegistry
 from podium.schema import Schema, did_you_mean
+from podium.servers import Server
 
 
 @click.command()
@@ -44,7 +48,7 @@ def check(
     stream: bool,
     as_json: bool,
 ) -> None:
-    """Check that a model with a `command` keeps the protocol of its door; exit status 1 when it does not."""
+    """Check that a model with a `command` or a `url` keeps its protocol; exit status 1 when it does not."""
     logging.basicConfig(format="%(message)s", level=logging.ERROR)
     if (model is None) == (command is None):
         raise click.UsageError("name a model of the project, or give a --command")
@@ -54,8 +58,8 @@ def check(
         _tell(command, _of_command(command, inputs, outputs, stream), as_json)
         return
     assert model is not None
-    with _of_model(model) as made:
-        _tell(model, made, as_json)
+    with _of_model(model) as checks:
+        _tell(model, checks, as_json)
 
 
 def _of_command(
@@ -85,19 +89,24 @@ def _schema(fields: tuple[str, ...]) -> Schema:
 
 @contextmanager
 def _of_model(name: str) -> Iterator[Iterator[Check]]:
-    """The checks of a model of the project, in a folder like that of its package."""
+    """The checks of a model of the project; a command's in a folder like that of its package."""
     project = projects.load(projects.find(Path.cwd()))
     if name not in project.models:
         near = did_you_mean(name, list(project.models))
         raise ProjectError(
             f"there is no model {name!r}{near}; {projects.FILE} has {', '.join(project.models)}"
         )
-    command = project.models[name].command
-    if command is None:
+    command, server = project.models[name].command, project.models[name].server
+    if command is None and server is None:
         raise ProjectError(
-            f"{name} has no `command`: there is nothing to check that `podium train {name}` does not"
+            f"{name} has neither a `command` nor a `url`: there is nothing to check that "
+            f"`podium train {name}` does not"
         )
     said = described(project, name, champion_of(project, FolderRegistry(project.registry_dir)))
+    if server is not None:
+        yield _of_server(project, said, server)
+        return
+    assert command is not None
     with tempfile.TemporaryDirectory(prefix="podium-") as folder:
         kept = commands.gather(command, root=project.folder, into=Path(folder))
         launch = Launch(name=name, argv=kept.argv, folder=Path(folder))
@@ -105,6 +114,12 @@ def _of_model(name: str) -> Iterator[Iterator[Check]]:
             yield outside.checks(launch, said.outputs, said.examples)
         else:
             yield Suite(launch, said.inputs, said.outputs, said.examples, packed=True).run()
+
+
+def _of_server(project: Project, said: Described, server: Server) -> Iterator[Check]:
+    connections = project.models[said.model].worker.threads
+    door = door_of(server, said.inputs, said.outputs)
+    return ServerSuite(server.url, door, said.outputs, said.examples, connections=connections).run()
 
 
 def _tell(subject: str, checks: Iterator[Check], as_json: bool) -> None:

@@ -26,6 +26,7 @@ from podium.registry.base import Version
 from podium.registry.folder import FolderRegistry
 from podium.reports.comparison import Section, headline, sections
 from podium.schema import did_you_mean
+from podium.toml_tables import parse_part
 from podium.trials.comparison import Comparison
 
 EARLIEST = "1970-01-01"
@@ -92,7 +93,7 @@ def _two(words: tuple[str, ...], project: Project) -> tuple[str, str]:
 def _tolerance(said: str | None, project: Project) -> float:
     if said is None:
         return project.endpoint.agreement
-    part = projects.parse_part(said)
+    part = parse_part(said)
     if part is None:
         raise click.BadParameter(f"{said!r} is no part: write as in 5%", param_hint="--tolerance")
     return part

@@ -15,7 +15,7 @@ from podium.cli.outside import pack_outside
 from podium.cli.policy import join_as_challenger
 from podium.errors import ProjectError, UnknownVersion
 from podium.models import manifest as manifests
-from podium.models.declared import described, pack_command, pack_sql
+from podium.models.declared import described, pack_command, pack_server, pack_sql
 from podium.models.formats import FORMATS
 from podium.models.manifest import Manifest
 from podium.models.packing import pack
@@ -88,7 +88,9 @@ def _packed(
     said = described(project, model.name, champion_of(project, registry))
     if model.sql is not None:
         return pack_sql(said, model.sql, into=into)
-    assert model.command is not None  # a project has one of the three
+    if model.server is not None:
+        return pack_server(said, model.server, into=into)
+    assert model.command is not None  # a model is one of the four
     if model.command.stream:
         return pack_outside(project, said, model.command, into=into)
     return pack_command(said, model.command, root=project.folder, into=into)

@@ -16,10 +16,11 @@ from podium.cli import gating
 from podium.cli.control import Control, lineup, project_here
 from podium.errors import ArchiveError, NotFound, PolicyError, UnknownVersion
 from podium.node.contenders import candidate, policy_of
-from podium.project import FILE, ModelSettings, Project, parse_part
+from podium.project import FILE, ModelSettings, Project
 from podium.records import Contender, Policy, Role
 from podium.registry.folder import FolderRegistry
 from podium.rendezvous import changes
+from podium.toml_tables import parse_part
 
 JOINING = (Role.CHALLENGER, Role.CANARY)
 

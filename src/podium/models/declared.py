@@ -18,14 +18,15 @@ from podium.errors import ModelFailed, PackageError, ProjectError
 from podium.models import commands, requirements
 from podium.models.digest import digest_of
 from podium.models.examples import Examples, examples_of
-from podium.models.formats.base import EXACT, Allowed
-from podium.models.manifest import Manifest, Revision
+from podium.models.formats.base import EXACT, SINGLE_RELATIVE, Allowed
+from podium.models.manifest import Manifest, Revision, Tolerance
 from podium.models.modules import CODE
 from podium.models.revision import revision_of
 from podium.models.sealing import Packed, seal
 from podium.models.values import fingerprint, from_json
 from podium.project import Command, Project, Query
 from podium.schema import Columns, Schema, same_shape
+from podium.servers import Server
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +175,30 @@ def pack_sql(said: Described, query: Query, *, into: Path) -> Packed:
         return _sealed(into, manifest, said, answers, libraries=["duckdb"], why="it is SQL, run by DuckDB")
 
 
-# --- what both have in common ---------------------------------------------------------------
+# --- a server -------------------------------------------------------------------------------
+
+_NEAR = Tolerance(relative=SINGLE_RELATIVE, absolute=1e-9)
+"""Many servers compute in single precision, and may do so on another machine the next time."""
+
+
+def pack_server(said: Described, server: Server, *, into: Path) -> Packed:
+    """Pack a server's address with what it answers now. Raises PackageError where it does not answer."""
+    from podium.models.formats.server import keep, started  # the format that was chosen
+
+    with _explained(said, into):
+        kept = keep(server, into)
+        revision = Revision(module=hashlib.sha256(kept).hexdigest())
+        manifest = _manifest(said, "server", revision=revision, tolerance=_NEAR)
+        runtime = started(server, manifest, Allowed(), seconds=0.0)
+        try:
+            answers = _answers(said, runtime.predict)
+        finally:
+            runtime.close()
+        why = f"it is served at {server.url}, in the protocol {server.protocol}"
+        return _sealed(into, manifest, said, answers, libraries=[], why=why)
+
+
+# --- what all have in common ----------------------------------------------------------------
 
 
 @contextmanager
@@ -197,14 +221,21 @@ def _answers(said: Described, predict: Callable[[Columns], Columns]) -> Columns:
         raise PackageError(f"{said.model} does not answer {what}: {error}") from None
 
 
-def _manifest(said: Described, format: str, *, revision: Revision, libraries: Sequence[str] = ()) -> Manifest:
+def _manifest(
+    said: Described,
+    format: str,
+    *,
+    revision: Revision,
+    libraries: Sequence[str] = (),
+    tolerance: Tolerance = EXACT,
+) -> Manifest:
     return Manifest(
         model=said.model,
         format=format,
         inputs=said.inputs,
         outputs=said.outputs,
         metrics={},
-        tolerance=EXACT,
+        tolerance=tolerance,
         data=fingerprint(said.inputs, said.examples.columns),
         revision=revision,
         python=platform.python_version(),

@@ -62,8 +62,13 @@ def load(
     manifest = trusted(path, trust=trust, digest=expected)
     predictor = format_of(manifest.format).open(path, manifest, Allowed(threads=threads, timeout=timeout))
     samples = sample_files.read(path, manifest)
-    sample_files.check(manifest, samples, predictor.predict(samples.inputs))
-    return Scorer(digest=expected, manifest=manifest, samples=samples, predictor=predictor)
+    scorer = Scorer(digest=expected, manifest=manifest, samples=samples, predictor=predictor)
+    try:
+        sample_files.check(manifest, samples, scorer.predict(samples.inputs))
+    except BaseException:
+        scorer.close()
+        raise
+    return scorer
 
 
 def trusted(path: Path, *, trust: Trust, digest: str) -> Manifest:

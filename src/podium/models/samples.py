@@ -17,6 +17,10 @@ from podium.schema import Columns, Kind, Schema
 FILE = "samples.json"
 ROWS = 5
 
+_LIBRARIES = "its libraries may have changed: install its requirements.txt"
+_WHY = {"server": "its server may have another model now: give it the old one again"}
+"""What may be behind another answer, and what to do, by format."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
@@ -55,7 +59,7 @@ def check(manifest: Manifest, samples: Samples, found: Columns) -> None:
         expected, given = (to_json(take(c, slice(row, row + 1))) for c in (samples.outputs, found))
         raise WrongSample(
             f"{manifest.model} gives another answer than when it was packed: sample {row} gives {given}, "
-            f"expected {expected}; its libraries may have changed: install its requirements.txt, or "
+            f"expected {expected}; {_WHY.get(manifest.format, _LIBRARIES)}, or "
             f"`podium train {manifest.model}`"
         )
 

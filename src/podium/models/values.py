@@ -73,6 +73,48 @@ def from_json(schema: Schema, lists: dict[str, list[Any]]) -> dict[str, np.ndarr
     return {field.name: np.array(lists[field.name], dtype=field.dtype) for field in schema.fields}
 
 
+# --- what another program answered ----------------------------------------------------------
+
+ITEMS: dict[Kind, Any] = {
+    Kind.FLOAT: float | None,
+    Kind.INT: int | float,
+    Kind.BOOL: bool,
+    Kind.STRING: str,
+}
+"""The types of one value in JSON: null is a missing number, and a whole number may be written as 3.0."""
+
+
+def lists_of(field: Field) -> Any:
+    """The type of a column in JSON: a list of rows, each of them a list for each axis."""
+    found = ITEMS[field.type]
+    for _ in range(len(field.shape) + 1):
+        found = list[found]  # type: ignore[valid-type]  # the depth is known only here
+    return found
+
+
+def of_lists(field: Field, values: list[Any], rows: int) -> np.ndarray:
+    """An output of lists of that type. Raises ModelFailed unless it is what was declared."""
+    if len(values) != rows:
+        raise ModelFailed(f"output {field.name!r} has {len(values)} rows, expected {rows}")
+    try:
+        return conform(field, array_of(field, values), rows)
+    except ValueError:  # rows of different lengths, or an integer beyond 64 bits
+        raise ModelFailed(f"output {field.name!r} does not fit {field}") from None
+
+
+def array_of(field: Field, values: list[Any]) -> np.ndarray:
+    """Raises ValueError for lists of different lengths."""
+    if field.type is not Kind.INT:
+        return np.array(values, dtype=field.dtype)
+    numbers = np.array(values)
+    if numbers.dtype.kind == "f" and (numbers == np.floor(numbers)).all():
+        return numbers.astype(np.int64)
+    return numbers
+
+
+# --- a fingerprint --------------------------------------------------------------------------
+
+
 def _one_nan(values: np.ndarray) -> np.ndarray:
     """A missing value is a missing value, whatever bits its NaN carries."""
     return np.where(np.isnan(values), np.nan, values) if values.dtype.kind == "f" else values

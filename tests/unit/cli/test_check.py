@@ -99,7 +99,9 @@ def test_wrong_usage_is_told(folder: Path, arguments: tuple[str, ...], said: str
     assert said in result.output
 
 
-@pytest.mark.parametrize(("model", "said"), [("rul", "did you mean 'rule'"), ("plain", "has no `command`")])
+@pytest.mark.parametrize(
+    ("model", "said"), [("rul", "did you mean 'rule'"), ("plain", "has neither a `command` nor a `url`")]
+)
 def test_what_cannot_be_checked_says_why(folder: Path, model: str, said: str) -> None:
     with pytest.raises(ProjectError, match=said):
         run(model)

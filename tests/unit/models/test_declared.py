@@ -12,13 +12,16 @@ import numpy as np
 import pytest
 
 from podium import project as projects
-from podium.errors import PackageError, ProjectError, Untrusted
-from podium.models.declared import described, pack_command, pack_sql
+from podium.errors import PackageError, ProjectError, Untrusted, WrongSample
+from podium.models.declared import described, pack_command, pack_server, pack_sql
+from podium.models.digest import digest_of
 from podium.models.loading import Scorer, load
 from podium.models.manifest import Manifest
 from podium.models.sealing import Packed
 from podium.models.trust import Trust
 from podium.registry.folder import FolderRegistry
+
+from .server.fake import Handler, doubled, fake
 
 PROGRAM = """\
 #!{python}
@@ -74,6 +77,8 @@ class Folder:
         into.mkdir()
         if model.sql is not None:
             return pack_sql(said, model.sql, into=into)
+        if model.server is not None:
+            return pack_server(said, model.server, into=into)
         assert model.command is not None
         return pack_command(said, model.command, root=project.folder, into=into)
 
@@ -275,3 +280,67 @@ def test_sql_that_cannot_be_a_model_says_why(folder: Folder, text: str, said: st
         sql(folder, text)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+# --- servers --------------------------------------------------------------------------------
+
+
+def asks(url: str, *more: str) -> str:
+    return "\n".join([f'url = "{url}"', 'protocol = "json"', "examples = [{ x = 1.5 }, { x = 2 }]", *more])
+
+
+def test_a_server_is_packed_with_its_address_and_what_it_answers(folder: Folder) -> None:
+    with fake(doubled) as server:
+        packed = folder.pack(asks(server.url))
+        assert json.loads((packed.folder / "server.json").read_text()) == {
+            "protocol": "json",
+            "url": server.url,
+        }
+        assert json.loads((packed.folder / "samples.json").read_text())["outputs"] == {"y": [3.0, 4.0]}
+        scorer = load(packed.folder, trust=Trust(path=Path("trust")), digest=packed.digest)
+        assert y_of(scorer, 5, 6) == [10, 12]  # it runs no code, so nobody need trust it
+
+
+def test_another_address_mapping_schema_or_example_is_another_version(folder: Folder) -> None:
+    with fake(doubled) as server:
+        keys = asks(server.url)
+        digest = folder.pack(keys).digest
+        assert folder.pack(keys).digest == digest
+        changed = [
+            asks(server.url.replace("127.0.0.1", "localhost")),
+            asks(server.url, 'request = { body = { x = "x", more = 1 } }'),
+            asks(server.url, 'health = "/health"'),
+            keys.replace("1.5", "2.5"),
+        ]
+        digests = {folder.pack(each).digest for each in changed}
+        assert len(digests) == len(changed)
+        assert digest not in digests
+
+
+def test_a_server_that_has_another_model_now_is_refused(folder: Folder) -> None:
+    with fake(doubled) as server:
+        packed = folder.pack(asks(server.url))
+        server.behaves(lambda handler: handler.json({"y": 7}))
+        with pytest.raises(WrongSample, match="its server may have another model now"):
+            opened(packed)
+
+
+def broken(handler: Handler) -> None:
+    handler.say(b"<h1>Oops", status=500)
+
+
+def test_a_server_that_does_not_answer_is_not_packed(folder: Folder) -> None:
+    with fake(broken) as server:
+        keys = asks(server.url)
+        with pytest.raises(PackageError, match=r"rule does not answer examples: .* it answered 500: Oops"):
+            folder.pack(keys)
+    with pytest.raises(PackageError, match=r"nothing listens there.*podium check rule"):
+        folder.pack(keys)
+
+
+def test_a_package_whose_address_is_broken_is_refused(folder: Folder) -> None:
+    with fake(doubled) as server:
+        packed = folder.pack(asks(server.url))
+    (packed.folder / "server.json").write_text("{")
+    with pytest.raises(PackageError, match=r"server\.json cannot be read"):
+        load(packed.folder, trust=Trust(path=Path("trust")), digest=digest_of(packed.folder))

@@ -29,6 +29,7 @@ FORMATS = {
     "process": Entry("podium.models.formats.process", runs="a command"),
     "sql": Entry("podium.models.formats.sql"),
     "stream": Entry("podium.models.formats.stream", runs="a command", alone=False),
+    "server": Entry("podium.models.formats.server"),
 }
 
 

@@ -5,38 +5,24 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from podium.errors import ModelFailed
-from podium.models.checks import Check, Verdict
+from podium.models.checks import TEXTS, Check, Failed, Skipped, Verdict, compare_alone, rows_like, same
 from podium.models.digest import digest_of
 from podium.models.examples import Examples
 from podium.models.process.child import Child, Ended, Launch, Slow, TooLong
 from podium.models.process.lines import LAST_ID, Answer, Reader, answer_in, question, shown
-from podium.models.values import take
-from podium.schema import Columns, Field, Kind, Schema
+from podium.models.values import rows_of, take
+from podium.schema import Columns, Kind, Schema
 
 START_SECONDS = 50.0
 ANSWER_SECONDS = 5.0
 END_SECONDS = 2.0
 MANY, LARGE = 100, 10_000
-_SAME = 1e-9
-_TEXTS = ("", 'a "quoted" \\ word', "two\nlines", "Köln", "𝔘")
-
-
-class _Failed(Exception):
-    """A check that failed: what was seen, and what to do."""
-
-    def __init__(self, said: str, todo: str) -> None:
-        super().__init__(said)
-        self.todo = todo
-
-
-class _Skipped(Exception):
-    """A check that says nothing about this command."""
 
 
 class Suite:
@@ -85,9 +71,9 @@ class Suite:
     def _made(self, named: _Named) -> Check:
         try:
             said = named.check(self)
-        except _Skipped as error:
+        except Skipped as error:
             return Check(name=named.name, verdict=Verdict.SKIPPED, said=str(error))
-        except _Failed as error:
+        except Failed as error:
             return Check(name=named.name, verdict=Verdict.FAILED, said=str(error), todo=error.todo)
         except Slow as error:
             self._end()
@@ -115,7 +101,7 @@ class Suite:
                 self._ask(self._rows(1), seconds=START_SECONDS)
             except Slow as error:
                 self._end()
-                raise _Failed(f"no answer within {START_SECONDS:g} s of its start{error}", _FLUSH) from None
+                raise Failed(f"no answer within {START_SECONDS:g} s of its start{error}", _FLUSH) from None
             self._starts = True
         return self._child
 
@@ -138,7 +124,7 @@ class Suite:
                 self._noise.append(line)
                 continue
             if answer.id != number:
-                raise _Failed(
+                raise Failed(
                     f"it answered the id {answer.id:.12g}, but was asked {number}",
                     "copy `id` from the question into its answer, and answer once, in the questions' order",
                 )
@@ -147,7 +133,7 @@ class Suite:
     def _read(self, answer: Answer, rows: int) -> dict[str, np.ndarray]:
         if answer.error is not None:
             todo = "give rows that it can score, as in examples = [{ bmi = 0.05 }]" if self._declared else ""
-            raise _Failed(
+            raise Failed(
                 f"it answered the error {answer.error!r}", todo or "see why: it should score its examples"
             )
         return self._reader.read(answer, rows)
@@ -157,12 +143,7 @@ class Suite:
         return self._examples.declared
 
     def _rows(self, count: int) -> dict[str, np.ndarray]:
-        """The examples over and over; made up where there are none."""
-        if self._declared:
-            return {field.name: _made_up(field, count) for field in self._inputs.fields}
-        columns = self._examples.columns
-        there = len(next(iter(columns.values())))
-        return take(columns, np.arange(count) % there)
+        return rows_like(self._examples, count)
 
     # --- the checks ---------------------------------------------------------------------------
 
@@ -180,37 +161,30 @@ class Suite:
         return f"{MANY} rows, {MANY} values"
 
     def alone_and_together(self) -> str:
-        rows = self._rows(3)
-        together = self._read(self._ask(rows), 3)
-        for index in range(3):
-            alone = self._read(self._ask(take(rows, slice(index, index + 1))), 1)
-            for field in self._outputs.fields:
-                if not _same(field, together[field.name][index], alone[field.name][0]):
-                    raise _Failed(
-                        f"row {index} gives {field.name} = {alone[field.name][0]} alone and "
-                        f"{together[field.name][index]} among three",
-                        "score each row by itself: a model has no memory, and rows do not know of each other",
-                    )
-        return "three rows give the same one by one"
+        def ask(rows: Columns) -> Columns:
+            return self._read(self._ask(rows), rows_of(rows))
+
+        todo = "score each row by itself: a model has no memory, and rows do not know of each other"
+        return compare_alone(ask, self._rows(3), self._outputs, todo=todo)
 
     def texts(self) -> str:
         fields = [field for field in self._inputs.fields if field.type is Kind.STRING]
         if not fields:
-            raise _Skipped("no input is text")
-        rows = self._rows(len(_TEXTS))
+            raise Skipped("no input is text")
+        rows = self._rows(len(TEXTS))
         for field in fields:
-            for index, text in enumerate(_TEXTS):
+            for index, text in enumerate(TEXTS):
                 rows[field.name][index] = text
         answer = self._ask(rows)
         if answer.error is not None:
             return "empty text, line ends and letters beyond ASCII arrive; it has no score for them"
-        self._read(answer, len(_TEXTS))
+        self._read(answer, len(TEXTS))
         return "empty text, line ends and letters beyond ASCII"
 
     def missing(self) -> str:
         fields = [field for field in self._inputs.fields if field.missing]
         if not fields:
-            raise _Skipped("no input may be missing")
+            raise Skipped("no input may be missing")
         rows = self._rows(2)
         for field in fields:
             rows[field.name][1] = np.nan
@@ -227,7 +201,7 @@ class Suite:
         line = question(self._number, self._rows(1)).rstrip().removesuffix(b"}")
         answer = self._asked(line + b',"later":{"a":[1]}}\n', self._number)
         if answer.error is not None:
-            raise _Failed(f"it answered the error {answer.error!r}", "ignore keys that you do not know")
+            raise Failed(f"it answered the error {answer.error!r}", "ignore keys that you do not know")
         self._read(answer, 1)
         return "a key that it does not know is ignored"
 
@@ -236,7 +210,7 @@ class Suite:
         line = msgspec.json.encode({"id": self._number, "columns": {"no such column": ["?"]}}) + b"\n"
         answer = self._asked(line, self._number)
         if answer.error is None:
-            raise _Failed(
+            raise Failed(
                 "it answered columns to a question without its inputs",
                 'answer {"id": …, "error": "why"} when a column is not there',
             )
@@ -255,8 +229,8 @@ class Suite:
         for number, wanted in zip(numbers, expected, strict=True):
             found = self._read(self._answer(child, number, until), 1)
             for field in self._outputs.fields:
-                if not _same(field, wanted[field.name][0], found[field.name][0]):
-                    raise _Failed(
+                if not same(field, wanted[field.name][0], found[field.name][0]):
+                    raise Failed(
                         f"question {number} got the answer of another", "answer in the order of the questions"
                     )
         return "both are answered, in their order"
@@ -268,7 +242,7 @@ class Suite:
 
     def standard_output(self) -> str:
         if self._noise:
-            raise _Failed(
+            raise Failed(
                 f"{len(self._noise)} lines on standard output are no answers; one is {shown(self._noise[0])}",
                 "print whatever is no answer to standard error",
             )
@@ -280,7 +254,7 @@ class Suite:
         child.end_input()
         if child.wait(END_SECONDS) is None:
             self._end()
-            raise _Failed(
+            raise Failed(
                 f"still there {END_SECONDS:g} s after the end of its standard input",
                 "end when there is no next line: that is how it is stopped",
             )
@@ -296,7 +270,7 @@ class Suite:
             status, said = child.wait(END_SECONDS), "it ends, once its standard input has ended too"
         self._end()
         if status == -signal.SIGKILL:
-            raise _Failed(
+            raise Failed(
                 "still there a second after SIGTERM and the end of its standard input, so it was killed",
                 "do not ignore SIGTERM; a program that does nothing about it ends by itself",
             )
@@ -334,25 +308,3 @@ CHECKS = (
     _Named("the end of input", Suite.end_of_input, ""),
     _Named("SIGTERM", Suite.terminated, ""),
 )
-
-
-def _same(field: Field, a: Any, b: Any) -> bool:
-    if field.type is Kind.FLOAT:
-        return bool(np.allclose(a, b, rtol=_SAME, atol=_SAME, equal_nan=True))
-    return bool(np.all(a == b))
-
-
-def _made_up(field: Field, count: int) -> np.ndarray:
-    """Different values in each row, and nothing that is known to fit the model."""
-    shape = (count, *(max(size, 1) for size in field.shape))
-    steps: np.ndarray = np.arange(np.prod(shape)).reshape(shape)
-    match field.type:
-        case Kind.FLOAT:
-            found: np.ndarray = steps % 1000 / 1000
-        case Kind.INT:
-            found = steps % 10
-        case Kind.BOOL:
-            found = steps % 2 == 1
-        case Kind.STRING:
-            found = np.where(steps % 2 == 1, "text", "").astype(object)
-    return found

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import numpy as np
 
 from podium.errors import ModelFailed
-from podium.models.values import conform
-from podium.schema import Columns, Field, Kind, Schema
+from podium.models.values import lists_of, of_lists
+from podium.schema import Columns, Field, Schema
 
 LAST_ID = 2**31 - 1
 """Questions are numbered up to here, then from 1 again: every language has such an integer."""
@@ -30,12 +28,6 @@ class Answer(msgspec.Struct):
 
 
 _answers = msgspec.json.Decoder(Answer)
-_items: dict[Kind, Any] = {
-    Kind.FLOAT: float | None,
-    Kind.INT: int | float,
-    Kind.BOOL: bool,
-    Kind.STRING: str,
-}
 
 
 def question(number: int, columns: Columns) -> bytes:
@@ -71,7 +63,7 @@ class Reader:
 
     def __init__(self, outputs: Schema) -> None:
         self._fields = outputs.fields
-        self._decoders = {field.name: msgspec.json.Decoder(_lists_of(field)) for field in outputs.fields}
+        self._decoders = {field.name: msgspec.json.Decoder(lists_of(field)) for field in outputs.fields}
 
     def read(self, answer: Answer, rows: int) -> dict[str, np.ndarray]:
         """Raises ModelFailed for an `error`, and for columns that are not what was declared.
@@ -91,26 +83,4 @@ class Reader:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             what = "a list with a value for each row, also of one row"
             raise ModelFailed(f"output {field.name!r}: {error}; expected {what}, of {field}") from None
-        if len(values) != rows:
-            raise ModelFailed(f"output {field.name!r} has {len(values)} rows, expected {rows}")
-        try:
-            return conform(field, _array(field, values), rows)
-        except ValueError:  # rows of different lengths, or an integer beyond 64 bits
-            raise ModelFailed(f"output {field.name!r} does not fit {field}") from None
-
-
-def _lists_of(field: Field) -> Any:
-    """The type of a column: a list of rows, each of them a list for each axis."""
-    found = _items[field.type]
-    for _ in range(len(field.shape) + 1):
-        found = list[found]  # type: ignore[valid-type]  # the depth is known only here
-    return found
-
-
-def _array(field: Field, values: list[Any]) -> np.ndarray:
-    if field.type is not Kind.INT:
-        return np.array(values, dtype=field.dtype)
-    numbers = np.array(values)
-    if numbers.dtype.kind == "f" and (numbers == np.floor(numbers)).all():
-        return numbers.astype(np.int64)  # many languages write a whole number as 3.0
-    return numbers
+        return of_lists(field, values, rows)

@@ -1,0 +1,1 @@
+"""The server door: a model that answers HTTP requests, wherever it runs."""
