@@ -274,7 +274,7 @@ func (w *worker) publish(name string, payload []byte, receipt string) {
 // drain takes nothing new, scores what is here, and goes.
 func (w *worker) drain() {
 	for _, subscription := range w.subscriptions {
-		if err := subscription.Unsubscribe(); err != nil {
+		if err := subscription.Drain(); err != nil { // Unsubscribe would drop what is on its way
 			log.Printf("while stopping: %v", err)
 		}
 	}

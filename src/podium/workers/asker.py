@@ -109,5 +109,15 @@ class Asker:
         said = f"; what came could not be read: {self.unread[-1]}" if self.unread else ""
         raise Silent(f"no scores within {seconds:g} s{said}")
 
+    async def settled(self) -> None:
+        """Return when the broker has handed on what was sent. Raises TimeoutError."""
+        before = len(self.unread)
+        self._stream.publish(f"probed.{self._address}", b"")  # comes back here, after all that went before
+        async with asyncio.timeout(ANSWER_SECONDS):
+            while len(self.unread) == before:
+                self._news.clear()
+                await self._news.wait()
+        self.unread.pop()
+
     def answers(self, seq: int) -> list[ScoresFrame]:
         return [frame for frame in self.heard if frame.origin == self.source and frame.frame == seq]

@@ -314,15 +314,16 @@ class Suite:
         raise Silent(f"not there again within {ANSWER_SECONDS:g} s")
 
     async def drains(self) -> str:
-        frames = [self._gateway.frame(self._rows(1)) for _ in range(FRAMES)]
+        frames = [self._gateway.frame(self._rows(MANY)) for _ in range(FRAMES)]
         for frame in frames:
             self._gateway.send(frame)
-        await self._gateway.answer(frames[0].seq)  # so they are on their way
+        await self._gateway.settled()  # all are at the worker, or on their way to it
         began = time.monotonic()
         self._worker.terminate()
         if not await self._worker.wait(END_SECONDS) or "SIGKILL" in self._worker.ended:
             raise _Failed("still there a second after SIGTERM", _END)
         took = time.monotonic() - began
+        await self._gateway.settled()  # what it published before it ended has come
         if missing := sum(not self._gateway.answers(frame.seq) for frame in frames):
             raise _Failed(f"{missing} of {FRAMES} frames that it had have no scores", _END)
         return f"it scored what it had, and was gone after {took:.2f} s"
