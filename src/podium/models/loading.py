@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from podium.errors import PackageError, PodiumError
 from podium.models import manifest as manifests
 from podium.models import samples as sample_files
 from podium.models.digest import verify
@@ -66,5 +67,17 @@ def load(
         trust.check(manifest.model, expected, what=runs)
     predictor = format_of(manifest.format).open(path, manifest, Allowed(threads=threads, timeout=timeout))
     samples = sample_files.read(path, manifest)
-    sample_files.check(manifest, samples, predictor.predict(samples.inputs))
+    sample_files.check(manifest, samples, _answers(manifest.model, predictor, samples))
     return Scorer(digest=expected, manifest=manifest, samples=samples, predictor=predictor)
+
+
+def _answers(model: str, predictor: Predictor, samples: Samples) -> dict[str, np.ndarray]:
+    try:
+        return predictor.predict(samples.inputs)
+    except PodiumError:
+        raise
+    except Exception as error:  # whatever the model, or its library, raises
+        said = str(error).strip().partition("\n")[0][:300]
+        raise PackageError(
+            f"{model} does not score its own samples: {type(error).__name__}: {said}"
+        ) from error

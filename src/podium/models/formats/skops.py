@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from podium.errors import MissingExtra, Untrusted, VersionConflict
+from podium.errors import MissingExtra, PackageError, Untrusted, VersionConflict
 from podium.models.estimator import Estimator
 from podium.models.formats.base import EXACT, Allowed, Fitted, Unfit, Written
 from podium.models.layout import Layout
@@ -86,6 +86,18 @@ def open(package: Path, manifest: Manifest, allowed: Allowed) -> Estimator:
             f"`podium train {manifest.model} --trust-pickle` packs it for those who trust it"
         )
     return Estimator(model, Layout(manifest.layout), manifest.inputs, manifest.outputs)
+
+
+def read(content: bytes, name: str) -> Any:
+    """The model in somebody's file, if it holds nothing unknown. Raises Untrusted or PackageError."""
+    try:
+        unknown = _unknown(content)
+        model = None if unknown else _loaded(content)
+    except Exception as error:  # whatever a type's own constructor raises
+        raise PackageError(f"{name} is no file that skops reads: {error}") from None
+    if unknown:
+        raise Untrusted(f"{name} holds {', '.join(unknown)}, which Podium does not know as harmless")
+    return model
 
 
 def _loaded(content: bytes) -> Any:
