@@ -18,7 +18,15 @@ from podium.models.digest import digest_of
 from podium.models.trust import Trust
 
 FILE = "MLmodel"
-_LARGEST = 4_000_000
+_LARGEST = 1_000_000
+_OF_LIGHTGBM = (
+    "collections.OrderedDict",
+    "collections.defaultdict",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRanker",
+    "lightgbm.sklearn.LGBMRegressor",
+)
 _FLAVOURS = ("onnx", "xgboost", "lightgbm", "sklearn", "python_function")
 """What Podium reads, the first one first: `python_function` is beside all of the others."""
 
@@ -129,16 +137,27 @@ def _xgboost(folder: _Folder, flavour: Mapping[str, Any]) -> Any:
 
 def _lightgbm(folder: _Folder, flavour: Mapping[str, Any]) -> Any:
     path = folder.file(flavour, "data")
-    return path if path.suffix != ".pkl" else _unpickled(folder, path)
+    match path.suffix:
+        case ".pkl":
+            return _unpickled(folder, path)
+        case ".skops":
+            folder.check_trust("an MLflow model with LightGBM's own objects in skops")
+            return _from_skops(path, _OF_LIGHTGBM)
+        case _:
+            return path
 
 
 def _sklearn(folder: _Folder, flavour: Mapping[str, Any]) -> Any:
     path = folder.file(flavour, "pickled_model")
     if flavour.get("serialization_format") != "skops":
         return _unpickled(folder, path)
+    return _from_skops(path)
+
+
+def _from_skops(path: Path, also: tuple[str, ...] = ()) -> Any:
     from podium.models.formats import skops  # needs skops
 
-    return skops.read(path.read_bytes(), path.name)
+    return skops.read(path.read_bytes(), path.name, also=also)
 
 
 def _python_function(folder: _Folder, flavour: Mapping[str, Any]) -> PythonFunction:

@@ -18,7 +18,12 @@ CODE = "code"
 """The folder of a package that holds modules."""
 
 _PREFIX = "podium_model_"
-_OF_EXTRA = {"sklearn", "pandas", "onnxruntime", "skl2onnx", "skops"}
+_EXTRAS = {
+    **dict.fromkeys(("sklearn", "pandas", "onnx", "onnxruntime", "skl2onnx", "skops"), "models"),
+    **{name: name for name in ("lightgbm", "torch", "treelite", "xgboost")},
+}
+"""Which extra brings what a model's module may import."""
+
 _FOREIGN = {"site-packages", "dist-packages", "node_modules", "__pycache__"}
 
 
@@ -52,8 +57,8 @@ def _execute(file: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except ModuleNotFoundError as error:
-        if error.name in _OF_EXTRA:
-            raise MissingExtra(f"{where(error, file)}: {error.name}", "models") from error
+        if error.name in _EXTRAS:
+            raise MissingExtra(f"{where(error, file)}: {error.name}", _EXTRAS[error.name]) from error
         raise ProjectError(f"{where(error, file)}: {error}; install it, or correct the name") from error
     except Exception as error:
         raise ProjectError(f"{where(error, file)}: {type(error).__name__}: {error}") from error

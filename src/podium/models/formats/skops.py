@@ -6,6 +6,7 @@ import io
 import json
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +89,14 @@ def open(package: Path, manifest: Manifest, allowed: Allowed) -> Estimator:
     return Estimator(model, Layout(manifest.layout), manifest.inputs, manifest.outputs)
 
 
-def read(content: bytes, name: str) -> Any:
-    """The model in somebody's file, if it holds nothing unknown. Raises Untrusted or PackageError."""
+def read(content: bytes, name: str, *, also: Sequence[str] = ()) -> Any:
+    """The model in somebody's file, if it holds nothing unknown. Raises Untrusted or PackageError.
+
+    `also` are types that the caller trusts in this file.
+    """
     try:
-        unknown = _unknown(content)
-        model = None if unknown else _loaded(content)
+        unknown = [found for found in _unknown(content) if found not in also]
+        model = None if unknown else _loaded(content, [*TRUSTED, *also])
     except Exception as error:  # whatever a type's own constructor raises
         raise PackageError(f"{name} is no file that skops reads: {error}") from None
     if unknown:
@@ -100,11 +104,11 @@ def read(content: bytes, name: str) -> Any:
     return model
 
 
-def _loaded(content: bytes) -> Any:
+def _loaded(content: bytes, trusted: Sequence[str] = TRUSTED) -> Any:
     with warnings.catch_warnings():
         # Of an older scikit-learn: the samples, checked next, tell whether it matters.
         warnings.simplefilter("ignore", InconsistentVersionWarning)
-        return skops.loads(content, trusted=TRUSTED)
+        return skops.loads(content, trusted=list(trusted))
 
 
 def _unknown(content: bytes) -> list[str]:
