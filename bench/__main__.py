@@ -11,6 +11,7 @@ from bench import (
     catchup,
     challengers,
     compare_time,
+    drift_cost,
     environments,
     grpc_load,
     policy,
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_process(add("process", _process, "models in other languages beside Python"))
     _add_archive(add("archive", lambda given: catchup.measure(given.results, given.seconds), "catch-up"))
     _add_compare(add("compare", _compare, "a comparison of two contenders over a large archive"))
+    _add_drift(add("drift", _drift, "what comparing with training adds to archiving"))
     _add_policy(add("policy", _policy, "changes of who answers"))
     _add_replay(add("replay", _replay, "archived requests read and scored again"))
     return top
@@ -102,6 +104,14 @@ def _add_archive(added: argparse.ArgumentParser) -> None:
 def _add_compare(added: argparse.ArgumentParser) -> None:
     added.add_argument("--requests", type=int, default=10_000_000, help="how many are archived (10,000,000)")
     added.add_argument("--times", type=int, default=3, help="how often, for the medians (3)")
+
+
+def _add_drift(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--times", type=int, default=3, help="how often, for the medians (3)")
+
+
+def _drift(given: Arguments) -> None:
+    drift_cost.measure(given.results, times=given.times)
 
 
 def _add_policy(added: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@ SMALLER = (
     "soak",
     "archive",
     "compare",
+    "drift",
     "policy",
     "replay",
     "grpc",

@@ -105,3 +105,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     def others(self) -> int:
         """Values in no known category; 0 for numbers."""
         return 0 if self.bins.categories is None else self.counts[-1]
+
+
+class Profiles(msgspec.Struct, frozen=True, kw_only=True):
+    """A version's own: of the inputs that it was trained on, and of its scores for them, by column."""
+
+    inputs: dict[str, Profile] = {}
+    scores: dict[str, Profile] = {}

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 from podium.errors import ProjectError
 from podium.records import DECOY, Gates, Guards, Role
-from podium.run import COUNTERS, Limits, WorkerSettings
+from podium.run import COUNTERS, DRIFT_WINDOW_S, Limits, WorkerSettings
 from podium.schema import Field, Kind, Schema, check_default, did_you_mean
 
 FILE = "podium.toml"
@@ -116,7 +116,10 @@ class ArchiveSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Project:
-    """One `podium.toml`. `schedule` is as in `podium.records.Policy`: ms, then acceptable words."""
+    """One `podium.toml`. `schedule` is as in `podium.records.Policy`: ms, then acceptable words.
+
+    Inputs and scores of the last `drift_window_s` seconds are compared with training.
+    """
 
     folder: Path
     endpoint: EndpointSettings
@@ -126,6 +129,7 @@ class Project:
     gates: Gates = field(default_factory=Gates)
     guards: Guards = field(default_factory=Guards)
     archive: ArchiveSettings
+    drift_window_s: float = DRIFT_WINDOW_S
 
     @property
     def name(self) -> str:
@@ -199,7 +203,7 @@ def parse_part(text: str) -> float | None:
 
 
 def _project(folder: Path, top: _Table) -> Project:
-    top.only("endpoint", "models", "schedule", "decoy", "gates", "guards", "archive")
+    top.only("endpoint", "models", "schedule", "decoy", "gates", "guards", "drift", "archive")
     endpoint = _endpoint(top.table("endpoint", needed=True))
     models = _models(folder, top.table("models", needed=True))
     decoy = top.table("decoy").only("enabled")
@@ -212,6 +216,7 @@ def _project(folder: Path, top: _Table) -> Project:
         gates=_gates(top.table("gates"), endpoint),
         guards=_guards(top.table("guards"), endpoint, models),
         archive=_archive(folder, top.table("archive")),
+        drift_window_s=_drift_window(top.table("drift")),
     )
 
 
@@ -384,9 +389,14 @@ def _file(folder: Path, table: _Table, key: str) -> Path:
     named = table.text(key, None)
     path = folder / named
     if not path.is_file():
-        there = [found.relative_to(folder).as_posix() for found in path.parent.glob(f"*{path.suffix}")]
-        table.fail(f"there is no file {named}{did_you_mean(named, there)}", key)
+        table.fail(f"there is no file {named}{_nearest(folder, named, f'*{path.suffix}')}", key)
     return path
+
+
+def _nearest(folder: Path, named: str, pattern: str) -> str:
+    """What of the project is called almost like it."""
+    there = [found for found in (folder / named).parent.glob(pattern) if found.is_relative_to(folder)]
+    return did_you_mean(named, [found.relative_to(folder).as_posix() for found in there])
 
 
 def _command(folder: Path, table: _Table) -> Command:
@@ -399,8 +409,7 @@ def _command(folder: Path, table: _Table) -> Command:
     files = tuple(table.words("files", ()))
     for named in files:
         if not (folder / named).exists():
-            there = [found.relative_to(folder).as_posix() for found in (folder / named).parent.glob("*")]
-            table.fail(f"there is no file or folder {named}{did_you_mean(named, there)}", "files")
+            table.fail(f"there is no file or folder {named}{_nearest(folder, named, '*')}", "files")
     return Command(argv=argv, files=files, build=tuple(table.words("build", ())))
 
 
@@ -434,7 +443,7 @@ _BOUNDS = ("errors", "late", "defaults", "disagreement")
 
 
 def _gates(table: _Table, endpoint: EndpointSettings) -> Gates:
-    table.only("requests", "error", "segment", "p99", "confidence")
+    table.only("requests", "failures", "error", "segment", "p99", "confidence")
     confidence = table.part("confidence", Gates().confidence) or 0.0
     if not 0.5 <= confidence < 1:
         table.fail(
@@ -444,6 +453,7 @@ def _gates(table: _Table, endpoint: EndpointSettings) -> Gates:
         table.fail("is of `error` and `segment`, and neither is there", "confidence")
     return Gates(
         requests=table.count("requests", 1) if "requests" in table else 0,
+        failures=table.part("failures", None),
         error=table.part("error", None),
         segment=table.part("segment", None),
         p99_ms=_p99(table, endpoint.deadline_ms) if "p99" in table else None,
@@ -483,7 +493,12 @@ def _bound(table: _Table, key: str) -> float | None:
     return bound if bound != 1 else table.fail("nothing is more than 100%, so this guard never acts", key)
 
 
-# --- the schedule, the archive --------------------------------------------------------------
+# --- drift, the schedule, the archive -------------------------------------------------------
+
+
+def _drift_window(table: _Table) -> float:
+    """In seconds."""
+    return table.only("window").duration("window", DRIFT_WINDOW_S * 1000, least=1000) / 1000
 
 
 def _schedule(

@@ -61,10 +61,12 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True):
 
     `requests` is how many requests both must have scored; `error` and `segment` how much larger than
     the champion's its error may be, overall and in any segment of an input (0.01 is one percent), at
-    this `confidence`; `p99_ms` bounds its latency.
+    this `confidence`; `failures` bounds the part of its requests that it scored late or not at all,
+    `p99_ms` its latency.
     """
 
     requests: int = 0
+    failures: float | None = None
     error: float | None = None
     segment: float | None = None
     p99_ms: float | None = None

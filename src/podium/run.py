@@ -18,6 +18,8 @@ from podium.schema import Schema
 COUNTERS = "counters"
 """The folder, in a node's run folder, where its processes count."""
 
+DRIFT_WINDOW_S = 600.0
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the gateway lets in."""
@@ -44,7 +46,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One endpoint on one machine. Paths are absolute; `stream` is a URL with credentials.
 
-    `admin_key` is the key's digest, or empty where there is none.
+    `admin_key` is the key's digest, or empty where there is none. Drift is of the last
+    `drift_window_s` seconds.
     """
 
     policy: Policy
@@ -57,6 +60,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     workers: dict[str, WorkerSettings] = {}
     agreement: float = 0.05
+    drift_window_s: float = DRIFT_WINDOW_S
     admin_key: str = ""
 
     @property

@@ -118,18 +118,19 @@ def columns_of(examples: Any) -> dict[str, np.ndarray]:
     return {TENSOR_NAME: np.asarray(examples)}
 
 
-def schema_of(columns: Columns) -> Schema:
+def schema_of(columns: Columns, *, what: str = "examples") -> Schema:
     """The schema that these columns follow, with the ranges seen in them.
 
-    Raises ProjectError for a column without rows or of a type that Podium does not serve.
+    Raises ProjectError, which says `what` they are, for a column without rows or of a type that Podium
+    does not serve.
     """
-    return Schema(tuple(_field_of(name, np.asarray(values)) for name, values in columns.items()))
+    return Schema(tuple(_field_of(name, np.asarray(values), what) for name, values in columns.items()))
 
 
-def _field_of(name: str, values: np.ndarray) -> Field:
+def _field_of(name: str, values: np.ndarray, what: str) -> Field:
     if values.ndim == 0 or not len(values):
-        raise ProjectError(f"examples: {name!r} has no rows, a schema needs at least one")
-    kind = _kind_of(name, values)
+        raise ProjectError(f"{what}: {name!r} has no rows, a schema needs at least one")
+    kind = _kind_of(name, values, what)
     shape = tuple(int(n) for n in values.shape[1:])
     if kind is Kind.STRING or not values.size:
         return Field(name=name, type=kind, shape=shape)
@@ -140,14 +141,13 @@ def _field_of(name: str, values: np.ndarray) -> Field:
     return Field(name=name, type=kind, shape=shape, missing=missing, minimum=low, maximum=high)
 
 
-def _kind_of(name: str, values: np.ndarray) -> Kind:
+def _kind_of(name: str, values: np.ndarray, what: str) -> Kind:
     if values.dtype.kind in _KINDS:
         return _KINDS[values.dtype.kind]
     if values.dtype.kind in "OUT" and all(isinstance(value, str) for value in values.flat):
         return Kind.STRING
     raise ProjectError(
-        f"examples: {name!r} is {values.dtype}; a column is float, int, bool or string, with no "
-        "missing strings"
+        f"{what}: {name!r} is {values.dtype}; a column is float, int, bool or string, with no missing strings"
     )
 
 

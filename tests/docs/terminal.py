@@ -34,6 +34,7 @@ _ALIKE = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}|\b[0-9a-f]{64}\b|\b[0-9a-f]{12}\b"), "ID"),
     (re.compile(r"\b\d[\d,.:-]*\b(?:e-\d+)?%?"), "N"),
     (re.compile(r"\s+"), " "),
+    (re.compile(r"\b[\w.-]+@(?!ID\b)[\w.-]+(?=: )"), "SOMEBODY"),
 )
 
 

@@ -14,13 +14,15 @@ import pytest
 from tests.docs.pages import ROOT, anchors, blocks, links, markdown
 
 from podium import project
+from podium.archive.drift_report import LiveDrift
 from podium.cli import COMMANDS, HIDDEN
 from podium.cli.status import ContenderStatus, Status
-from podium.gateway.metrics import INTERNAL, shown
+from podium.gateway.metrics import DRIFT, INTERNAL, shown
 from podium.node.state import ProcessReport
 from podium.project import ROLES
 
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+DRIFT_PAGE = (ROOT / "docs" / "drift.md").read_text()
 PROJECT = ROOT / "docs" / "project.md"
 SOURCES = sorted((ROOT / "src" / "podium").rglob("*.py"))
 
@@ -103,7 +105,12 @@ def counted() -> Iterator[tuple[str, str]]:
 
 def test_every_metric_is_described_and_none_that_is_not_there() -> None:
     described = set(re.findall(r"`(podium_\w+)`", OPERATIONS))
-    assert described == {name for _, name in counted()}
+    assert described == {name for _, name in counted()} | {shown.name for shown in DRIFT.values()}
+
+
+def test_every_figure_of_drift_is_described() -> None:
+    assert [field for field in LiveDrift.__struct_fields__ if f"`{field}`" not in DRIFT_PAGE] == []
+    assert [shown.name for shown in DRIFT.values() if f"`{shown.name}`" not in DRIFT_PAGE] == []
 
 
 # --- links and words ------------------------------------------------------------------------

@@ -87,7 +87,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 async def publish(stream: NatsStream, frames: list[Frame]) -> None:
     for frame in frames:
-        await stream.publish(SUBJECTS[type(frame)], encode(frame))
+        stream.publish(SUBJECTS[type(frame)], encode(frame))
         await asyncio.sleep(0.001)
 
 

@@ -141,7 +141,7 @@ def test_a_change_by_a_command_outlives_a_restart_and_the_file_is_shown_to_diffe
     forest, linear = version(node, "forest"), version(node, "linear")
     podium(project, "promote", "forest")
     assert node.score()["model"] == "forest"
-    assert any("champion" in line for line in node.status().drift)
+    assert any("champion" in line for line in node.status().unapplied)
     node.stop()
     node.start()
     assert "`podium apply diabetes` does that" in node.output()
@@ -151,7 +151,7 @@ def test_a_change_by_a_command_outlives_a_restart_and_the_file_is_shown_to_diffe
     assert f"~ {linear}: challenger → champion" in plan
     podium(project, "apply", "--yes")
     assert node.score()["model"] == "linear"
-    assert node.status().drift == ()
+    assert node.status().unapplied == ()
     assert "nothing to change" in podium(project, "plan").stdout
 
 

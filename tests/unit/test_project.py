@@ -275,6 +275,13 @@ def test_a_mistake_in_a_gate_or_guard_names_its_line(
     assert said in message
 
 
+def test_the_window_of_drift_is_ten_minutes_or_what_the_file_says(folder: Path) -> None:
+    assert load(folder, SHORT).drift_window_s == 600
+    assert load(folder, SHORT + '[drift]\nwindow = "1.5m"\n').drift_window_s == 90
+    assert "under 1000ms" in mistake(folder, SHORT + '[drift]\nwindow = "20ms"\n')
+    assert "did you mean 'window'?" in mistake(folder, SHORT + '[drift]\nwindows = "1m"\n')
+
+
 def test_a_schedule_of_roles_that_nobody_has_is_refused(folder: Path) -> None:
     message = mistake(folder, SHORT + '[schedule]\n"0ms" = ["canary"]\n')
     assert message.startswith("podium.toml:7: schedule: names nobody")
@@ -351,6 +358,11 @@ def test_sql_is_read_with_its_parameters(folder: Path) -> None:
     assert rule.sql == project.Query(
         file=folder / "models" / "rule.sql", parameters={"a": 1.5, "town": "Ulm"}
     )
+
+
+@pytest.mark.parametrize("named", ["/no/such.py", "/such.py", "../such.py"])
+def test_a_file_that_is_not_there_is_told_wherever_it_was_looked_for(folder: Path, named: str) -> None:
+    assert f"there is no file {named}" in mistake(folder, SHORT.replace("models/linear.py", named))
 
 
 def test_a_parameter_is_a_plain_value(folder: Path) -> None:

@@ -59,7 +59,8 @@ class Archiver:
     On the board it sets the gauges `beat` (µs since the epoch: it lives), `archived` (requests
     whose answer is in the tables, of all time), `outcomes_archived` (the same of outcomes),
     `archive_failing` (1 while nothing can be written), and counts `junk` (messages that fit no
-    table) and `duplicates`.
+    table) and `duplicates`. `watch`, which must not raise, is told what was archived, and, while there
+    is nothing, now and then that there was nothing.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Archiver:
         outputs: Schema,
         board: Board,
         today: Callable[[], date] = utc_today,
+        watch: Callable[[Sequence[Entry[Any]]], None] = lambda entries: None,
     ) -> None:
         self._stream = stream
         self._door = Door(endpoint, inputs, outputs)
@@ -79,6 +81,7 @@ class Archiver:
         self._tables = Tables(archive, endpoint, inputs, outputs)
         self._board = board
         self._today = today
+        self._watch = watch
         self._after = 0
         self._trimmed = 0
         self._limit = FIRST_LIMIT
@@ -113,6 +116,8 @@ class Archiver:
         messages = await self._collect(stop)
         if messages and not await self._store(messages, stop):
             return
+        if not messages:
+            await asyncio.to_thread(self._watch, ())
         await self._trim()
         await self._tidy(busy=_is_full(messages))
 
@@ -173,6 +178,7 @@ class Archiver:
             return False
         self._after = messages[-1][0]
         self._report()
+        await asyncio.to_thread(self._watch, entries)
         return True
 
     def _admit(self, messages: Messages) -> list[Entry[Any]]:

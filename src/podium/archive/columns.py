@@ -145,11 +145,20 @@ def _nested(field: Field, tensors: Sequence[Tensor]) -> Array:
 
 def _flat(field: Field, tensors: Sequence[Tensor]) -> Array:
     if field.type is Kind.STRING:
-        return strings([value for packed in tensors for value in cast(list[str], packed.data)])
-    code = _CODES[field.type]
-    data = b"".join(_as(code, packed) for packed in tensors)
-    flat = np.frombuffer(data, _DTYPES[code])
+        return strings(words(tensors))
+    flat = numbers(field, tensors)
     return Array.from_numpy(flat != 0 if field.type is Kind.BOOL else flat)
+
+
+def words(tensors: Sequence[Tensor]) -> list[str]:
+    """All values of a field of strings."""
+    return [value for packed in tensors for value in cast(list[str], packed.data)]
+
+
+def numbers(field: Field, tensors: Sequence[Tensor]) -> np.ndarray:
+    """All values of a field of numbers, or of booleans as 0 and 1."""
+    code = _CODES[field.type]
+    return np.frombuffer(b"".join(_as(code, packed) for packed in tensors), _DTYPES[code])
 
 
 def _as(code: str, packed: Tensor) -> bytes:

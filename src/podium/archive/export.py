@@ -11,7 +11,6 @@ replacement from a finite universe", Journal of the American Statistical Associa
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +22,11 @@ import msgspec
 from deltalake import DeltaTable, QueryBuilder
 
 from podium.archive import reading, sql
+from podium.archive.engine import connect, spill_folder
 from podium.archive.layouts import Answers, Outcomes, Requests, Scores
 from podium.archive.names import ANSWERS, OUTCOMES, REQUESTS, SCORES
 from podium.archive.past import extent
-from podium.errors import ArchiveError, MissingExtra, NotFound
+from podium.errors import ArchiveError, NotFound
 from podium.period import Period
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ class Export:
         """
         part = file.with_name(f".{file.name}.part")
         try:
-            with tempfile.TemporaryDirectory(prefix=".podium-", dir=file.parent) as spill:
-                found = self._write(part, Path(spill), FORMATS[file.suffix])
+            with spill_folder(file.parent) as spill:
+                found = self._write(part, spill, FORMATS[file.suffix])
             part.replace(file)
         except OSError as error:
             raise ArchiveError(f"{file} cannot be written: {error.strerror or error}") from None
@@ -157,17 +157,14 @@ class Export:
 @contextmanager
 def _connected(spill: Path) -> Iterator[DuckDBPyConnection]:
     """DuckDB, whose errors are facts from here on."""
-    try:
-        import duckdb  # an extra, and slow to load: only who exports needs it
-    except ModuleNotFoundError:
-        raise MissingExtra("duckdb", "reports") from None
-    try:
-        with duckdb.connect(config={"memory_limit": MEMORY, "temp_directory": str(spill)}) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
+    with connect(spill, memory=MEMORY) as connection:
+        import duckdb  # an extra, which is there once there is a connection
+
+        try:
             yield connection
-    except duckdb.Error as error:
-        said = str(error).splitlines()[0]
-        raise ArchiveError(f"nothing is exported, and a file of that name is as it was: {said}") from None
+        except duckdb.Error as error:
+            said = str(error).splitlines()[0]
+            raise ArchiveError(f"nothing is exported, and a file of that name is as it was: {said}") from None
 
 
 def _view(connection: DuckDBPyConnection, name: str, table: DeltaTable) -> None:

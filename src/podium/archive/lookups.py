@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Protocol
@@ -42,10 +42,10 @@ class Listening(Protocol):
 class Asked(Protocol):
     """What this needs of a `podium.streams.base.Stream`."""
 
-    async def publish(self, subject: str, payload: bytes) -> None: ...
+    def publish(self, subject: str, payload: bytes) -> None: ...
 
     async def subscribe(
-        self, subject: str, receive: Callable[[bytes], Awaitable[None]], group: str = ""
+        self, subject: str, receive: Callable[[bytes], None], group: str = ""
     ) -> Listening: ...
 
     async def last(self) -> int: ...
@@ -106,7 +106,7 @@ class Lookups:
         with suppress(asyncio.CancelledError):
             await self._answering
 
-    async def _on_question(self, payload: bytes) -> None:
+    def _on_question(self, payload: bytes) -> None:
         try:
             self._questions.append(Question(self._reader.read(payload)))
         except BadInput as error:
@@ -180,7 +180,7 @@ class Lookups:
             rows=question.rows(certain=certain),
         )
         with suppress(StreamAway, TooLarge):  # whoever asked does not wait for ever
-            await self._stream.publish(frame.reply, encode(answer))
+            self._stream.publish(frame.reply, encode(answer))
 
     def _rows_of(self, ids: Sequence[str]) -> dict[str, int]:
         """The number of rows of each request that is in the tables; blocks."""

@@ -17,11 +17,18 @@ from typing import Any
 
 from arro3.core import RecordBatch
 from arro3.core import Schema as ArrowSchema
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import (
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import DeltaError
 
-from podium.archive.columns import nulls, type_name
+from podium.archive.columns import FLOAT, nulls, type_name
 from podium.archive.entries import Entry
 from podium.archive.layouts import DAY, Layout
 from podium.errors import ProjectError
@@ -45,6 +52,7 @@ CONFIGURATION = {
     "delta.setTransactionRetentionDuration": "interval 30 days",
 }
 PARQUET = WriterProperties(compression="ZSTD")
+_NO_DICTIONARY = ColumnProperties(dictionary_enabled=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +73,11 @@ class Table:
     def __init__(self, uri: str, layout: Layout) -> None:
         self.uri = uri
         self.layout = layout
+        self._parquet = WriterProperties(
+            compression="ZSTD",
+            # Hardly any float comes twice: a dictionary of them takes time, and more room than it saves.
+            column_properties=dict.fromkeys(_float_columns(layout.schema), _NO_DICTIONARY),
+        )
         self.position = 0
         self.requests = 0
         self.small_files = 0
@@ -114,7 +127,7 @@ class Table:
             self._delta,
             batch,
             mode="append",
-            writer_properties=PARQUET,
+            writer_properties=self._parquet,
             commit_properties=CommitProperties(app_transactions=_state(position, requests, marks)),
         )
         self.position, self.requests = position, requests
@@ -126,7 +139,7 @@ class Table:
         """Merge small files."""
         self._delta.update_incremental()  # what somebody removed meanwhile must not be merged
         self._delta.optimize.compact(
-            target_size=TARGET_BYTES, max_concurrent_tasks=1, writer_properties=PARQUET
+            target_size=TARGET_BYTES, max_concurrent_tasks=1, writer_properties=self._parquet
         )
         self.small_files = 0
 
@@ -191,6 +204,18 @@ def widened(batch: RecordBatch, table: DeltaTable) -> RecordBatch:
         for name in schema.names
     ]
     return RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _float_columns(schema: ArrowSchema) -> list[str]:
+    """The paths of the columns of floats, as Parquet names those in lists."""
+    paths = []
+    for name in schema.names:
+        path, kind = name, schema.field(name).type
+        while kind.value_type is not None:
+            path, kind = f"{path}.list.element", kind.value_type
+        if kind == FLOAT:
+            paths.append(path)
+    return paths
 
 
 def _state(position: int, requests: int, marks: dict[str, int]) -> list[Transaction]:

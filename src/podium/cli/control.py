@@ -123,7 +123,7 @@ class Control:
     async def _call(self, contenders: Sequence[Contender]) -> None:
         while True:
             for contender in contenders:
-                await self._stream.publish(STAND_BY, msgspec.msgpack.encode(contender))
+                self._stream.publish(STAND_BY, msgspec.msgpack.encode(contender))
             await asyncio.sleep(CALL_SECONDS)
 
     async def _answering(self, contenders: Sequence[Contender]) -> None:

@@ -89,6 +89,7 @@ def examine(start_folder: Path, port: int) -> Iterator[Finding]:
     if not runs_here:
         yield _port(port)
     yield from _packages(project)
+    yield from _programs(project)
 
 
 # --- this machine ---------------------------------------------------------------------------
@@ -238,6 +239,21 @@ def _package(project: Project, model: str, version: str | None) -> str:
     digest.verify(found.path, found.digest)
     described = manifest.read(found.path)
     return f"version {found.number} ({found.digest[:12]}), {described.format}, its digest is right"
+
+
+def _programs(project: Project) -> Iterator[Finding]:
+    """A package holds a command's files, and not the language that they are written in."""
+    for model in project.models.values():
+        program = model.command.argv[0] if model.command else ""
+        if not program or "/" in program:
+            continue
+        found = shutil.which(program)
+        yield Finding(
+            check=f"program of {model.name}",
+            level=Level.OK if found else Level.FAIL,
+            found=found or f"there is no {program} on the PATH",
+            mend="" if found else f"install it, or correct `command` in [models.{model.name}]",
+        )
 
 
 def _checked(check: str, look: Callable[[], str], mend: str) -> Finding:

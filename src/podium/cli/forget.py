@@ -106,11 +106,11 @@ async def _all_archived(run: Run, stream: Stream) -> int:
     position = await stream.last()
     name = f"forget-{secrets.token_hex(8)}"
     answers: asyncio.Queue[bytes] = asyncio.Queue()
-    subscription = await stream.subscribe(f"found.{name}", answers.put)
+    subscription = await stream.subscribe(f"found.{name}", answers.put_nowait)
     give_up = time.monotonic() + BEHIND_SECONDS
     try:
         while time.monotonic() < give_up:
-            await stream.publish("lookup", encode(_question(run, name)))
+            stream.publish("lookup", encode(_question(run, name)))
             if await _is_certain(answers):
                 return position
     finally:

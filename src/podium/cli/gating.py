@@ -36,7 +36,7 @@ def results(project: Project, history: Sequence[Policy], contender: Contender) -
 def any_set(wanted: Gates) -> bool:
     """Whether there is a gate at all."""
     return bool(wanted.requests) or any(
-        bound is not None for bound in (wanted.error, wanted.segment, wanted.p99_ms)
+        bound is not None for bound in (wanted.failures, wanted.error, wanted.segment, wanted.p99_ms)
     )
 
 

@@ -231,7 +231,7 @@ def _follow(run: Run, settings: Path, followers: Sequence[Callable[[Policy], Non
         logging.error("%s cannot be written: %s", settings, error)
 
 
-async def _stand_by(staffing: Staffing, payload: bytes) -> None:
+def _stand_by(staffing: Staffing, payload: bytes) -> None:
     with suppress(msgspec.MsgspecError):
         staffing.stand_by(msgspec.msgpack.decode(payload, type=Contender))
 

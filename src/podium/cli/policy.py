@@ -315,7 +315,7 @@ def history(endpoint: str | None, as_json: bool) -> None:
             return
         before: Policy | None = None
         for policy in revisions:
-            when = datetime.fromtimestamp(policy.changed / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+            when = datetime.fromtimestamp(policy.changed / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
             back = f" (as revision {policy.restores})" if policy.restores else ""
             click.echo(f"{policy.revision}  {when}  {policy.author}: {policy.reason}{back}")
             _show(changes.differences(before, policy) if before else [lineup(policy)])

@@ -92,7 +92,14 @@ def archiver(settings: Path) -> None:
 
     async def job(run: Run, stream: Stream, board: Board, stop: asyncio.Event) -> None:
         from podium.archive.archiver import Archiver  # each process imports only what it runs
+        from podium.archive.drift import DriftWatch
         from podium.archive.lookups import Lookups
+        from podium.models import manifest
+        from podium.profiles import Profiles
+        from podium.registry.folder import FolderRegistry
+
+        def profiles_of(model: str, version: str) -> Profiles:
+            return manifest.read(FolderRegistry(Path(run.registry)).find(model, version).path).profiles
 
         archiver = Archiver(
             stream,
@@ -101,6 +108,9 @@ def archiver(settings: Path) -> None:
             inputs=run.inputs,
             outputs=run.outputs,
             board=board,
+            watch=DriftWatch(
+                run.inputs, run.outputs, profiles_of, folder=run.counters, window=run.drift_window_s
+            ),
         )
         async with Lookups(
             stream, archive=run.archive, endpoint=run.endpoint, position=lambda: archiver.position

@@ -15,6 +15,8 @@ from rich.text import Text
 
 from podium import project as projects
 from podium import run as runs
+from podium.archive import drift_report
+from podium.archive.drift_report import DriftReport, LiveDrift
 from podium.cli.policy import wanted
 from podium.counters import Counts, distribution, merged, total
 from podium.errors import NotFound, NotRunning, PodiumError
@@ -27,12 +29,17 @@ from podium.schema import did_you_mean
 
 REFRESH_SECONDS = 1.0
 READY = "ready"
+_NO_DRIFT = DriftReport()
+DRIFT_SHOWN = 3
+"""Columns of a contender that are named in words; the JSON has all."""
+
 _URGENT = (ProcessState.CRASH_LOOPING, ProcessState.BACKING_OFF, ProcessState.STARTING, ProcessState.STOPPED)
 
 
 class ContenderStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One contender. Counts are requests; `disagreement` is the part of compared rows in which its
-    score was not the champion's, None where none was compared."""
+    score was not the champion's, None where none was compared. `drift` is how far each of its inputs
+    and scores is from training, the worst first; nothing where that is not known."""
 
     model: str
     version: str | None
@@ -47,6 +54,7 @@ class ContenderStatus(msgspec.Struct, frozen=True, kw_only=True):
     p50_ms: float | None
     p99_ms: float | None
     disagreement: float | None
+    drift: tuple[LiveDrift, ...] = ()
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,8 +62,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     `outcomes` counts rows of ground truth that were taken, `outcomes_archived` those in the tables.
     `unkept` counts messages that the stream could not keep, `overdue` those that it does not confirm
-    now; `archive_failing` says that the archiver cannot write its tables now. `drift` is what
-    `podium apply` would change to make the live policy what the project file says.
+    now; `archive_failing` says that the archiver cannot write its tables now. `drift_window_s` is how
+    far back each contender's drift looks. `unapplied` is what `podium apply` would change to make the
+    live policy what the project file says.
     """
 
     endpoint: str
@@ -73,7 +82,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     unkept: int
     overdue: int
     archive_failing: bool
-    drift: tuple[str, ...] = ()
+    drift_window_s: float
+    unapplied: tuple[str, ...] = ()
     contenders: tuple[ContenderStatus, ...]
     processes: tuple[ProcessReport, ...]
 
@@ -110,10 +120,11 @@ def read(folder: Path, endpoint: str | None = None) -> Status:
     if endpoint is not None and endpoint != run.endpoint:
         near = did_you_mean(endpoint, [run.endpoint])
         raise NotFound(f"no endpoint {endpoint!r} runs here{near}; there is {run.endpoint}")
-    return msgspec.structs.replace(of(run, state, merged(run.counters)), drift=_drift(folder, run.policy))
+    found = of(run, state, merged(run.counters), drift_report.read(run.counters))
+    return msgspec.structs.replace(found, unapplied=_unapplied(folder, run.policy))
 
 
-def _drift(folder: Path, live: Policy) -> tuple[str, ...]:
+def _unapplied(folder: Path, live: Policy) -> tuple[str, ...]:
     try:
         return tuple(differences(live, wanted(projects.load(folder), live)))
     except PodiumError as error:
@@ -123,9 +134,9 @@ def _drift(folder: Path, live: Policy) -> tuple[str, ...]:
 # --- from counts and states -----------------------------------------------------------------
 
 
-def of(run: Run, state: NodeState, counts: Counts) -> Status:
-    """What the counts and the supervisor's state say about a run."""
-    contenders = tuple(_contender(contender, state, counts) for contender in run.policy.contenders)
+def of(run: Run, state: NodeState, counts: Counts, drift: DriftReport = _NO_DRIFT) -> Status:
+    """What the counts, the supervisor's state and the archiver's report say about a run."""
+    contenders = tuple(_contender(contender, state, counts, drift) for contender in run.policy.contenders)
     return Status(
         endpoint=run.endpoint,
         ready=state.ready and all(contender.state == READY for contender in contenders),
@@ -142,12 +153,13 @@ def of(run: Run, state: NodeState, counts: Counts) -> Status:
         unkept=total(counts, "unkept"),
         overdue=total(counts, "overdue"),
         archive_failing=total(counts, "archive_failing") > 0,
+        drift_window_s=run.drift_window_s,
         contenders=contenders,
         processes=state.processes,
     )
 
 
-def _contender(contender: Contender, state: NodeState, counts: Counts) -> ContenderStatus:
+def _contender(contender: Contender, state: NodeState, counts: Counts, drift: DriftReport) -> ContenderStatus:
     labels = {"model": contender.model, "version": contender.version}
     latency = distribution(counts, "score_ms", **labels)
     compared = total(counts, "compared", **labels)
@@ -166,6 +178,7 @@ def _contender(contender: Contender, state: NodeState, counts: Counts) -> Conten
         p50_ms=_rounded(latency.quantile(0.5)),
         p99_ms=_rounded(latency.quantile(0.99)),
         disagreement=round(1 - agreed / compared, 6) if compared else None,
+        drift=drift.of(contender.model, contender.version),
     )
 
 
@@ -191,7 +204,7 @@ def plain(found: Status) -> Iterator[str]:
     yield from ("", *_aligned(rows))
     rows = [PROCESS_COLUMNS, *(_process_row(process) for process in found.processes)]
     yield from ("", *_aligned(rows))
-    if advice := [*trouble(found), *drift(found)]:
+    if advice := [*trouble(found), *drift(found), *unapplied(found)]:
         yield from ("", *advice)
 
 
@@ -215,11 +228,14 @@ def _counts_line(found: Status) -> str:
     )
 
 
+def _name(contender: ContenderStatus) -> str:
+    return contender.model if contender.version is None else f"{contender.model}@{contender.version}"
+
+
 def _contender_row(contender: ContenderStatus) -> tuple[str, ...]:
-    name = contender.model if contender.version is None else f"{contender.model}@{contender.version}"
     disagreement = "" if contender.disagreement is None else f"{contender.disagreement:.2%}"
     return (
-        name,
+        _name(contender),
         contender.role.value + (f" {contender.share * 100:g}%" if contender.share else ""),
         contender.state,
         *(f"{n:,}" for n in (contender.scored, contender.answered, contender.late, contender.errors)),
@@ -263,10 +279,37 @@ def trouble(found: Status) -> Iterator[str]:
 
 
 def drift(found: Status) -> Iterator[str]:
+    """Whose inputs or scores are not what they were in training, a line each."""
+    lines = [line for contender in found.contenders if (line := _drift_line(contender))]
+    if lines:
+        yield f"Not as in training, in the last {found.drift_window_s:g} s:"
+        yield from (f"  {line}" for line in lines)
+
+
+def _drift_line(contender: ContenderStatus) -> str:
+    far = [_drift_words(column) for column in contender.drift if column.level in ("moved", "drifted")]
+    if len(far) > DRIFT_SHOWN:
+        far[DRIFT_SHOWN:] = [f"and {len(far) - DRIFT_SHOWN} more (`podium status --json`)"]
+    return f"{_name(contender)}: {'; '.join(far)}" if far else ""
+
+
+def _drift_words(column: LiveDrift) -> str:
+    name = f"its score {column.column}" if column.part == "score" else column.column
+    figures = [f"PSI {column.psi:.2f}", *([] if column.ks is None else [f"KS {column.ks:.2f}"])]
+    for part, before, now in (
+        ("missing", column.missing_before, column.missing_now),
+        ("others", column.others_before, column.others_now),
+    ):
+        if now != before:
+            figures.append(f"{part} {before:.1%} → {now:.1%}")
+    return f"{name} {column.level} ({', '.join(figures)})"
+
+
+def unapplied(found: Status) -> Iterator[str]:
     """How the live policy and the project file differ, if they do."""
-    if found.drift:
+    if found.unapplied:
         yield f"{projects.FILE} differs from the live policy (`podium plan`, `podium apply`):"
-        yield from (f"  {line}" for line in found.drift)
+        yield from (f"  {line}" for line in found.unapplied)
 
 
 def _about(process: ProcessReport) -> str | None:
@@ -329,7 +372,7 @@ def _table(found: Status, before: Status | None) -> RenderableType:
         Text(),
         processes,
         *(Text(line, style="bold red") for line in trouble(found)),
-        *(Text(line, style="yellow") for line in drift(found)),
+        *(Text(line, style="yellow") for line in (*drift(found), *unapplied(found))),
     )
 
 

@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
-from granian._granian import RSGIProtocolClosed as ProtocolClosed
 
 from podium.errors import MethodNotAllowed, NotFound, PodiumError
 from podium.gateway.limits import REFUSALS, Bodies, caller_id, deadline_ms
@@ -20,7 +19,7 @@ from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
 from podium.gateway.problems import internal_error, problem
 from podium.gateway.readiness import check_ready
-from podium.gateway.rsgi import HeaderList, Protocol, Reply, Scope
+from podium.gateway.rsgi import HeaderList, Protocol, ProtocolClosed, Reply, Scope
 from podium.gateway.training import Training
 from podium.protocol import docs_page, oip, openapi, outcomes
 from podium.records import Answer
@@ -207,8 +206,11 @@ class HttpGateway:
         return Reply(_status_of(taken), [JSON], _encode(reply))
 
     async def _body(self, scope: Scope, protocol: Protocol) -> bytes:
-        body = await self._bodies.read(scope, protocol)
         encoding = scope.headers.get("content-encoding")
+        whole = protocol.whole
+        if whole is not None and not encoding and len(whole) <= self._run.limits.body_bytes:
+            return whole  # nearly every request
+        body = await self._bodies.read(scope, protocol)
         return oip.decompress(body, encoding, self._run.limits.body_bytes) if encoding else body
 
     # --- training ---------------------------------------------------------------------------

@@ -8,8 +8,6 @@ from asyncio import CancelledError, Future
 from contextlib import suppress
 from types import TracebackType
 
-from granian._granian import RSGIProtocolClosed as ProtocolClosed
-
 from podium.errors import (
     BadInput,
     InvalidInput,
@@ -21,7 +19,7 @@ from podium.errors import (
     UnknownEncoding,
     UnknownRequest,
 )
-from podium.gateway.rsgi import Protocol, Scope
+from podium.gateway.rsgi import Protocol, ProtocolClosed, Scope
 from podium.run import Limits
 
 ID_LENGTH = 200

@@ -17,6 +17,8 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from podium.archive import drift_report
+from podium.archive.drift_report import DriftReport
 from podium.counters import BUCKETS, PER_OCTAVE, Counts, Series, bucket_limit, merged
 from podium.records import Policy
 
@@ -59,6 +61,18 @@ SHOWN: dict[str, Shown] = {
     "overdue": Shown("podium_stream_overdue", "Messages that the broker does not confirm to keep."),
     "unkept": Shown("podium_stream_unkept", "Messages that the broker may not have kept."),
 }
+DRIFT: dict[str, Shown] = {
+    "psi": Shown("podium_drift_psi", "How far a column is from training: population stability index."),
+    "ks": Shown("podium_drift_ks", "The largest distance between the cumulative distributions."),
+    "missing_now": Shown("podium_drift_missing", "The part of the values that are missing."),
+    "others_now": Shown("podium_drift_others", "The part of the values that training did not have."),
+    "level": Shown("podium_drift_level", "0 stable, 1 moved, 2 drifted: the PSI by its bounds and chance."),
+}
+"""By the fields of `LiveDrift`, of each column of a contender's inputs and scores."""
+
+LEVELS = {"stable": 0, "moved": 1, "drifted": 2}
+_DRIFT_LABELS = ("endpoint", "model", "version", "role", "part", "column")
+
 INTERNAL = frozenset({"beat"})
 """Signs of life for the supervisor: a time of day, nothing to draw."""
 
@@ -70,6 +84,7 @@ def metrics_text(folder: Path, policy: Policy) -> bytes:
     """All boards in a folder, in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Boards(merged(folder), policy))
+    registry.register(_Drift(drift_report.read(folder), policy))
     return generate_latest(registry)
 
 
@@ -117,6 +132,31 @@ class _Boards(Collector):
         if "model" in labels:
             labels["role"] = self._roles.get((labels["model"], labels.get("version", "")), "")
         return labels
+
+
+class _Drift(Collector):
+    """What the archiver found of the policy's contenders; nothing of a figure that is not known."""
+
+    def __init__(self, report: DriftReport, policy: Policy) -> None:
+        self._report = report
+        self._policy = policy
+
+    def collect(self) -> Iterator[Metric]:
+        for figure, shown in DRIFT.items():
+            gauge = GaugeMetricFamily(shown.name, shown.help, labels=_DRIFT_LABELS)
+            for labels, value in self._values(figure):
+                gauge.add_metric(labels, value)
+            if gauge.samples:
+                yield gauge
+
+    def _values(self, figure: str) -> Iterator[tuple[list[str], float]]:
+        for contender in self._policy.contenders:
+            of_contender = [self._policy.endpoint, contender.model, contender.version, contender.role.value]
+            for column in self._report.of(contender.model, contender.version):
+                value = getattr(column, figure)
+                if value is not None:
+                    number = LEVELS[value] if figure == "level" else value
+                    yield [*of_contender, column.part, column.column], number
 
 
 def shown(name: str) -> Shown:

@@ -161,7 +161,7 @@ class Outcomes:
         found: Future[list[int | None]] = asyncio.get_running_loop().create_future()
         self._lookups[asked] = found
         try:
-            await self._stream.publish("lookup", encode(frame))
+            self._stream.publish("lookup", encode(frame))
             async with asyncio.timeout(SILENT_SECONDS if self._silent else LOOKUP_SECONDS):
                 rows = await found
         except TimeoutError:
@@ -171,7 +171,7 @@ class Outcomes:
             del self._lookups[asked]
         return dict(zip(ids, rows if len(rows) == len(ids) else [None] * len(ids), strict=True))
 
-    async def _on_found(self, payload: bytes) -> None:
+    def _on_found(self, payload: bytes) -> None:
         try:
             frame: FoundFrame = self._found.read(payload)
         except BadInput as error:
@@ -188,8 +188,7 @@ class Outcomes:
         """Hand the outcomes to the stream; what this returns is archived."""
         now = time.time_ns() // 1000
         for load in loads(outcomes):
-            await self._stream.publish("outcomes", encode(self._frame(load, now)))
-        await self._stream.flush()
+            self._stream.publish("outcomes", encode(self._frame(load, now)))
         self._counted.add(len(outcomes))
         return Taken(outcomes=outcomes, received=now, unchecked=unchecked)
 

@@ -158,7 +158,7 @@ class Predictor:
             self._filled.clear()
             requests, self._waiting = self._waiting, []
             for load in self._builder.loads(requests):
-                await self._send_frame(load)
+                self._send_frame(load)
 
     async def _gather(self) -> None:
         """As long as each turn of the event loop brings more requests, one more turn."""
@@ -173,11 +173,11 @@ class Predictor:
         await self._landed.wait()
         timer.cancel()
 
-    async def _send_frame(self, load: Sequence[Request]) -> None:
+    def _send_frame(self, load: Sequence[Request]) -> None:
         frame = self._builder.frame(load, seq=self._next_seq(), line=self._line)
         flight = self._take_off(load, frame)  # first: scores may be back before `publish` is
         try:
-            await self._stream.publish("input", encode(frame))
+            self._stream.publish("input", encode(frame))
         except PodiumError as error:
             self._crash(flight, error)
         else:
@@ -209,7 +209,7 @@ class Predictor:
 
     # --- back from a contender --------------------------------------------------------------
 
-    async def _on_scores(self, payload: bytes) -> None:
+    def _on_scores(self, payload: bytes) -> None:
         try:
             frame: ScoresFrame = self._scores_reader.read(payload)
         except PodiumError as error:
@@ -221,30 +221,30 @@ class Predictor:
         contender = flight.line.contender(frame.model, frame.version)
         if contender is None or contender not in flight.awaited:
             return
-        scores = await self._checked(frame, flight, contender)
+        scores = self._checked(frame, flight, contender)
         now = time.monotonic()
         flight.land(contender, scores)
         self.tally.scored(contender, (now - flight.began) * 1000, len(flight.requests))
-        await self._post(flight, contender, scores, now)
+        self._post(flight, contender, scores, now)
         self._compare(flight, contender)
         if not flight.awaited:
             self._flights.close(flight)
 
-    async def _checked(self, frame: ScoresFrame, flight: Flight, contender: Contender) -> Scores:
+    def _checked(self, frame: ScoresFrame, flight: Flight, contender: Contender) -> Scores:
         try:
             return Scores.of(frame, self._run.outputs, flight.count)
         except BadInput as error:
             log.error("scores of %s: %s", contender.name, error)
-            return Scores(await self._record_error(flight, contender, str(error)), {})
+            return Scores(self._record_error(flight, contender, str(error)), {})
 
-    async def _post(self, flight: Flight, contender: Contender, scores: Scores, now: float) -> None:
+    def _post(self, flight: Flight, contender: Contender, scores: Scores, now: float) -> None:
         if scores.failed:
             for group in flight.part(scores.failed):
                 self._alarms.set(group.deadline, flight, group)
         for group in flight.groups:
             decision = group.mailbox.post(contender, scores.ok(group), group.waited(now))
             if decision is not None:
-                await self._settle(flight, group, decision)
+                self._settle(flight, group, decision)
 
     def _compare(self, flight: Flight, newcomer: Contender) -> None:
         """Count how often each contender agrees with the champion, as their scores come in."""
@@ -260,20 +260,20 @@ class Predictor:
 
     # --- decided ----------------------------------------------------------------------------
 
-    async def _settle(self, flight: Flight, group: Group, decision: Decision) -> None:
+    def _settle(self, flight: Flight, group: Group, decision: Decision) -> None:
         """Carry out a decision: keep the answers, then return them; or look again later."""
         match decision:
             case Accept(contender, rule):
                 scores = flight.scores[contender]
                 columns = scores.arrays if flight.is_one_large else scores.lists
                 answers = _answers(flight, group, columns, contender, rule)
-                await self._keep(flight, group, answers, _chosen_columns(scores, flight, group))
+                self._keep(flight, group, answers, _chosen_columns(scores, flight, group))
                 self.tally.answered(contender, [answer.ms for answer in answers])
             case Default():
                 default = flight.line.policy.default or {}
                 lists = {name: [value] * flight.count for name, value in default.items()}
                 answers = _answers(flight, group, lists, None, DEFAULT_RULE)
-                await self._keep(flight, group, answers, self._default_columns(default, group))
+                self._keep(flight, group, answers, self._default_columns(default, group))
                 self.tally.defaulted([answer.ms for answer in answers])
             case Wait(until):
                 self._alarms.set(group.began + until / 1000, flight, group)
@@ -286,7 +286,7 @@ class Predictor:
             columns[name] = tensor(np.broadcast_to(one, (rows, *one.shape)))
         return columns
 
-    async def _keep(
+    def _keep(
         self, flight: Flight, group: Group, answers: Sequence[Answer], columns: dict[str, Tensor]
     ) -> None:
         """Hand the answers to the stream first, so that an answer that went out is archived."""
@@ -310,8 +310,7 @@ class Predictor:
             columns=columns,
         )
         try:
-            await self._stream.publish("answers", encode(frame))
-            await self._stream.flush()
+            self._stream.publish("answers", encode(frame))
         except PodiumError as error:  # what cannot be kept is not returned
             for request in group.requests:
                 request.fail(error)
@@ -336,7 +335,7 @@ class Predictor:
                 waited = group.waited(time.monotonic())
                 decision = group.mailbox.look(waited) if group in flight.groups else None
                 if decision is not None:
-                    await self._settle(flight, group, decision)
+                    self._settle(flight, group, decision)
 
     async def _sweep(self) -> None:
         """Record an error for each contender that gave no score in all its time: it crashed or hangs."""
@@ -347,9 +346,9 @@ class Predictor:
                 waited = time.monotonic() - flight.began
                 error = f"no score within {waited:.1f} s: the worker crashed or hangs"
                 for contender in flight.awaited:
-                    await self._record_error(flight, contender, error)
+                    self._record_error(flight, contender, error)
 
-    async def _record_error(self, flight: Flight, contender: Contender, error: str) -> ScoresFrame:
+    def _record_error(self, flight: Flight, contender: Contender, error: str) -> ScoresFrame:
         """Keep an error in the name of a contender that has not said so itself."""
         frame = ScoresFrame(
             endpoint=flight.line.policy.endpoint,
@@ -369,7 +368,7 @@ class Predictor:
             compute_ms=0.0,
             columns={},
         )
-        await self._stream.publish("scores.missing", encode(frame))
+        self._stream.publish("scores.missing", encode(frame))
         self.tally.missing(contender, len(flight.requests))
         return frame
 

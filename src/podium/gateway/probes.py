@@ -62,7 +62,7 @@ class Probes:
         while self._silent:
             for contender in self.silent:
                 with suppress(StreamAway):
-                    await self._stream.publish(f"probe.{contender.name}", encode(self._frame()))
+                    self._stream.publish(f"probe.{contender.name}", encode(self._frame()))
             await asyncio.sleep(PROBE_SECONDS)
         self._ready(1)
 
@@ -72,7 +72,7 @@ class Probes:
             endpoint=policy.endpoint, revision=policy.revision, source="gateway", seq=0, reply=self._address
         )
 
-    async def _on_answer(self, payload: bytes) -> None:
+    def _on_answer(self, payload: bytes) -> None:
         try:
             frame: ScoresFrame = self._reader.read(payload)
         except BadInput as error:

@@ -1,33 +1,39 @@
-"""The parts of RSGI (granian's server interface, version 1.6) that the gateway uses, as types."""
+"""What handlers see of a request: the parts of RSGI, granian's server interface, that the gateway uses.
+
+`podium.gateway.http1` serves it.
+"""
 
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 from typing import Protocol as Typed
 
 HeaderList = list[tuple[str, str]]
 
 
-class Headers(Typed):
-    """A request's headers; names are lower case."""
-
-    def get(self, key: str, default: str | None = None) -> str | None: ...
+class ProtocolClosed(Exception):
+    """The client has gone."""
 
 
 class Scope(Typed):
-    """A request without its body."""
+    """A request without its body; its path is decoded, the names of its headers are lower case."""
 
     method: str
     path: str
     query_string: str
-    client: str
-    headers: Headers
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
 
 
 class Protocol(Typed):
     """A request's body, read whole or in chunks, and its response."""
+
+    @property
+    def whole(self) -> bytes | None:
+        """The body, where all of it came with the head. Not RSGI's: it saves most requests a wait."""
 
     def __call__(self) -> Future[bytes]: ...
 

@@ -50,7 +50,7 @@ class Training:
             raise NotFound(f"there is no model {model!r} to train{near}; there are {', '.join(known)}")
         job = Job(id=secrets.token_hex(8), model=model, asked=time.time())
         self._jobs.save(job)
-        await self._stream.publish(TRAIN, msgspec.msgpack.encode(job))
+        self._stream.publish(TRAIN, msgspec.msgpack.encode(job))
         return self._told(job)
 
     def look(self, id: str, authorization: str | None) -> JobReply:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from podium.errors import NewerManifest, PackageError
+from podium.profiles import Profiles
 from podium.schema import Schema
 
 FILE = "manifest.json"
@@ -38,7 +39,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     `layout` says how the columns are put together for the model (`podium.models.layout`), `code` names
     the module and class (`FILE:CLASS` under `code/`) of a format that runs code. `data` is the SHA-256
-    of the examples. `libraries` are the versions that the model was made and packed with.
+    of the examples. `libraries` are the versions that the model was made and packed with. `profiles` say
+    how inputs and scores were distributed in training; a package of an older Podium has none.
     """
 
     manifest_version: int = VERSION
@@ -54,6 +56,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     libraries: dict[str, str]
     layout: str = ""
     code: str = ""
+    profiles: Profiles = Profiles()
 
 
 class _Versioned(msgspec.Struct):

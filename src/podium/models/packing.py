@@ -12,15 +12,17 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+from msgspec.structs import replace as with_fields
 
 from podium.errors import ModelFailed, PackageError, ProjectError, Untrusted
 from podium.models import modules, native, requirements
 from podium.models.estimator import answers, layout_of, outputs_of
-from podium.models.examples import Examples, examples_of, mixed
+from podium.models.examples import Examples, examples_of, mixed, training_of
 from podium.models.formats import format_of
 from podium.models.formats.base import EXACT, Fitted, Given, Kept, Unfit, Written
 from podium.models.layout import Layout, feed
 from podium.models.manifest import Manifest
+from podium.models.profiling import profiles_of
 from podium.models.revision import revision_of
 from podium.models.sealing import Packed, seal
 from podium.models.trained import Model, Trained
@@ -66,6 +68,9 @@ def _pack(file: Path, model: str, root: Path, into: Path, *, trust_pickle: bool,
         if isinstance(trained.model, Path):
             trained = replace(trained, model=native.read(file.parent / trained.model, model, trust))
         examples = examples_of(trained.inputs)
+        training = training_of(trained.training, examples)
+        if training is not None:
+            examples = replace(examples, inputs=training.inputs)
         source = _Source(module=module, file=file, root=root, into=into)
         if isinstance(trained.model, Model):
             content = _class(source, trained.model, trained, examples)
@@ -73,9 +78,12 @@ def _pack(file: Path, model: str, root: Path, into: Path, *, trust_pickle: bool,
             content = _native(source, format, trained, examples)
         else:
             content = _estimator(source, trained, examples, trust_pickle)
+    manifest = _manifest(model, file, trained, examples, content)
+    if training is not None:
+        manifest = with_fields(manifest, profiles=profiles_of(into, manifest, training.columns))
     return seal(
         into,
-        _manifest(model, file, trained, examples, content),
+        manifest,
         inputs=examples.columns,
         answers=content.answers,
         libraries=content.written.libraries,

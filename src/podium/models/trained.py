@@ -24,12 +24,15 @@ class Trained:
     become the package's sample requests. A `podium.Model` may declare types instead, as in
     `{"bmi": "float", "image": "float[28][28]"}`. `output` names what `predict` returns; a classifier
     with probabilities gives `NAME_probability` too. `metrics` are numbers to compare versions by.
+    `training` is what the model was trained on, where that is more than the examples: ranges and
+    distributions of its columns go into the package, for live inputs to be compared with; no row does.
     """
 
     model: Any
     inputs: Any = field(kw_only=True)
     output: str | Sequence[str] = field(kw_only=True)
     metrics: Mapping[str, float] = field(default_factory=dict, kw_only=True)
+    training: Any = field(default=None, kw_only=True)
 
 
 class Model:

@@ -37,6 +37,10 @@ WRITE_ERROR = b"write error"
 ROOM_BYTES = 64 * 1024 * 1024
 """So much must be free again before a broker that could not write is started anew."""
 
+TIMER_SLACK = 0.001
+"""Go's scheduler looks every 20 µs whether it is still needed, and wakes up for it. On one core that
+was a quarter of the broker's time (`docs/decisions/0007-speed.md`)."""
+
 LOOK_SECONDS = 1.0
 BROKER_TIMEOUT = 5.0
 BROKER_GRACE = 1.0
@@ -80,6 +84,7 @@ class Broker:
             stage=Stage.BROKER,
             sign=BrokerSign(self.port, self.password, self.store),
             timeout=BROKER_TIMEOUT,
+            timer_slack=TIMER_SLACK,
             grace=BROKER_GRACE,
         )
 

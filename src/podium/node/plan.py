@@ -43,6 +43,7 @@ def run_of(project: Project, policy: Policy, contract: Contract, broker: Broker)
         limits=project.endpoint.limits,
         workers={name: model.worker for name, model in project.models.items()},
         agreement=project.endpoint.agreement,
+        drift_window_s=project.drift_window_s,
         admin_key=key_digest(os.environ.get(ADMIN_KEY, "")),
     )
 

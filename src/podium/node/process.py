@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 PR_SET_PDEATHSIG = 1
+PR_SET_TIMERSLACK = 29
 
 
 class Stage(IntEnum):
@@ -47,7 +48,8 @@ class ProcessSpec:
 
     `timeout` (s) is how long it may show no sign of life once it is ready; `grace` (s) how long it
     may take to stop. `awaited` says that the node is not ready without it. `fds` are inherited.
-    `contender` is whose worker it is, as `MODEL@VERSION`.
+    `timer_slack` (s) is how much later than asked for its sleeps may end. `contender` is whose worker
+    it is, as `MODEL@VERSION`.
     """
 
     name: str
@@ -59,6 +61,7 @@ class ProcessSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     fds: tuple[int, ...] = ()
     nice: int = 0
+    timer_slack: float = 0.0
     awaited: bool = True
     contender: str = ""
 
@@ -70,7 +73,7 @@ def log_name(process: str) -> str:
 
 def start(spec: ProcessSpec, log: Path) -> subprocess.Popen[bytes]:
     """Start it; it appends to its log. Raises OSError."""
-    return launch(spec.argv, log, env=spec.env, fds=spec.fds, nice=spec.nice)
+    return launch(spec.argv, log, env=spec.env, fds=spec.fds, nice=spec.nice, timer_slack=spec.timer_slack)
 
 
 def launch(
@@ -80,6 +83,7 @@ def launch(
     env: Mapping[str, str],
     fds: Sequence[int] = (),
     nice: int = 0,
+    timer_slack: float = 0.0,
     folder: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a program in a session of its own: a Ctrl-C is for the supervisor, which stops it in its turn.
@@ -96,7 +100,8 @@ def launch(
             env={**os.environ, **env},
             pass_fds=fds,
             start_new_session=True,
-            preexec_fn=partial(_tie_to, os.getpid(), nice, _prctl()),  # noqa: PLW1509  # no threads here
+            # No threads run here.
+            preexec_fn=partial(_tie_to, os.getpid(), nice, timer_slack, _prctl()),  # noqa: PLW1509
         )
 
 
@@ -105,13 +110,15 @@ def _prctl() -> Callable[[int, int], object] | None:
     return ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
-def _tie_to(parent: int, nice: int, prctl: Callable[[int, int], object] | None) -> None:
+def _tie_to(parent: int, nice: int, timer_slack: float, prctl: Callable[[int, int], object] | None) -> None:
     """In the child, before it becomes the program: die with the supervisor, however that dies."""
     if prctl:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died between the fork and the line above
             os._exit(1)
         _schedule_in_batches()
+        if timer_slack:
+            prctl(PR_SET_TIMERSLACK, int(timer_slack * 1e9))
     if nice:
         os.nice(nice)
 

@@ -47,7 +47,7 @@ class Trainer:
             signal_group(self._process, signal.SIGKILL)
             self._process.wait()
 
-    async def ask(self, payload: bytes) -> None:
+    def ask(self, payload: bytes) -> None:
         """A gateway's message: a job to do."""
         try:
             self._queue.put_nowait(msgspec.msgpack.decode(payload, type=Job))

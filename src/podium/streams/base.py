@@ -5,10 +5,11 @@ Seven methods. Every adapter passes `tests/contracts/test_streams.py`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeAlias
 
-Receive: TypeAlias = Callable[[bytes], Awaitable[None]]
+Receive: TypeAlias = Callable[[bytes], None]
+"""Is called in the event loop, in the order of the messages, and must not wait for anything."""
 
 
 class Kept(NamedTuple):
@@ -35,8 +36,10 @@ class Stream(Protocol):
     readers only: a reader may see a message twice, and drops it by its source and seq.
     """
 
-    async def publish(self, subject: str, payload: bytes) -> None:
-        """Hand over to the broker; returns when it is on its way, not when it is kept.
+    def publish(self, subject: str, payload: bytes) -> None:
+        """Hand over to the broker, and wait for nothing.
+
+        It has left this process when this returns, unless the broker hangs and takes no more.
 
         While the broker is away a message to be kept waits for its return, for readers only, and
         any other raises StreamAway. Raises TooLarge over the broker's limit.
@@ -61,8 +64,8 @@ class Stream(Protocol):
     async def trim(self, upto: int) -> None:
         """Forget kept messages up to and including this position."""
 
-    async def flush(self) -> None:
-        """Return when all that was published is out of this process's hands."""
+    def linger(self, seconds: float) -> None:
+        """From now on messages may wait so long for company: one turn then handles all of them."""
 
     @property
     def connected(self) -> bool:

@@ -111,45 +111,37 @@ class MemoryBroker:
 
 
 class MemorySubscription:
-    """Somebody who listens: messages wait here until `receive` has taken the one before."""
+    """Somebody who listens: is called in a later turn of the event loop, as with a broker elsewhere."""
 
     def __init__(self, broker: MemoryBroker, subject: str, receive: Receive, group: str) -> None:
         self.subject = subject
         self.group = group
         self._broker = broker
         self._receive = receive
-        self._messages: asyncio.Queue[bytes] = asyncio.Queue()
-        self._task: asyncio.Task[None] | None = None
+        self._abandoned = False
 
     def open(self) -> None:
-        self._task = asyncio.create_task(self._handle(), name=f"memory subscription {self.subject}")
         self._broker.listen(self)
 
     def put(self, payload: bytes) -> None:
-        self._messages.put_nowait(payload)
+        asyncio.get_running_loop().call_soon(self._handle, payload)
 
     async def close(self) -> None:
         self._broker.unlisten(self)
-        if self._task is None or self._task is asyncio.current_task():
-            return
-        await self._messages.join()
-        self._task.cancel()
+        await asyncio.sleep(0)  # what was put before is handled before this returns
 
     def abandon(self) -> None:
         """Stop with the connection: what waits here is lost, as with a connection that breaks."""
         self._broker.unlisten(self)
-        if self._task is not None:
-            self._task.cancel()
+        self._abandoned = True
 
-    async def _handle(self) -> None:
-        while True:
-            payload = await self._messages.get()
-            try:
-                await self._receive(payload)
-            except Exception:
-                log.exception("a receiver of %s failed", self.subject)
-            finally:
-                self._messages.task_done()
+    def _handle(self, payload: bytes) -> None:
+        if self._abandoned:
+            return
+        try:
+            self._receive(payload)
+        except Exception:
+            log.exception("a receiver of %s failed", self.subject)
 
 
 class MemoryStream:
@@ -179,7 +171,7 @@ class MemoryStream:
     def connected(self) -> bool:
         return self._entered and self._broker.up
 
-    async def publish(self, subject: str, payload: bytes) -> None:
+    def publish(self, subject: str, payload: bytes) -> None:
         if len(payload) > self._broker.max_payload:
             raise TooLarge(f"a frame of {len(payload)} bytes; the stream takes {self._broker.max_payload}")
         kept = subject.partition(".")[0] in KEPT
@@ -214,8 +206,8 @@ class MemoryStream:
         self._require_connection()
         self._broker.trim(upto)
 
-    async def flush(self) -> None:
-        """Nothing to do: nothing is on its way here."""
+    def linger(self, seconds: float) -> None:
+        """Nothing to save here: messages come at once."""
 
     def unconfirmed(self) -> list[bytes]:
         """What the broker may not have kept, in order; asked for when it has come back."""

@@ -11,7 +11,7 @@ import msgspec
 from podium.records import Gates
 from podium.trials.comparison import Comparison, PairedLoss, relative_bound
 
-Gate = Literal["requests", "error", "segment", "p99"]
+Gate = Literal["requests", "failures", "error", "segment", "p99"]
 SMALLEST_SEGMENT = 100
 """A segment with fewer outcomes shows nothing, and is not judged."""
 
@@ -41,6 +41,8 @@ def check(gates: Gates, comparison: Comparison) -> tuple[GateResult, ...]:
 def _results(gates: Gates, comparison: Comparison) -> Iterator[GateResult]:
     if gates.requests > 0:
         yield _requests(gates.requests, comparison)
+    if gates.failures is not None:
+        yield _failures(gates.failures, comparison)
     if gates.error is not None:
         yield _error(gates.error, gates.confidence, comparison)
     if gates.segment is not None:
@@ -59,6 +61,27 @@ def _requests(bound: int, comparison: Comparison) -> GateResult:
         bound=bound,
         short=short,
         words=said + (f": {short:,} are missing" if short else ""),
+    )
+
+
+def _failures(bound: float, comparison: Comparison) -> GateResult:
+    side = comparison.b
+    failed, asked = side.late + side.errors, side.scored + side.late + side.errors
+    if not asked:
+        return _unmeasured("failures", bound, f"{side.name} was asked to score nothing")
+    measured = failed / asked
+    short = max(0.0, measured - bound)
+    said = (
+        f"{side.name} scored {_percent(measured)} of {asked:,} requests late or not at all, "
+        f"allowed is {_percent(bound)}"
+    )
+    return GateResult(
+        gate="failures",
+        passed=measured <= bound,
+        measured=measured,
+        bound=bound,
+        short=short,
+        words=said + (f": {100 * short:.2g} points too much" if short else ""),
     )
 
 

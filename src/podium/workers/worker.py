@@ -81,7 +81,7 @@ class Worker:
         self._loop.cancel()
         await asyncio.gather(self._loop, return_exceptions=True)
 
-    async def _take(self, payload: bytes) -> None:
+    def _take(self, payload: bytes) -> None:
         self._waiting.append(payload)
         self._filled.set()
 
@@ -93,7 +93,7 @@ class Worker:
                 frames = self._next_batch()
                 try:
                     if frames:
-                        await self._score(frames)
+                        self._score(frames)
                 except Exception:  # whatever it was: a worker that takes frames must go on scoring
                     log.exception("%d frames have no scores", len(frames))
                 await asyncio.sleep(0)  # let frames that arrived meanwhile join the next batch
@@ -116,25 +116,25 @@ class Worker:
                 rows += len(frame.deadline) if frame.rows is None else sum(frame.rows)
         return frames
 
-    async def _score(self, frames: Sequence[Work]) -> None:
+    def _score(self, frames: Sequence[Work]) -> None:
         started, clock = time.time_ns() // 1000, time.perf_counter()
         found = score_frames(self._scorer, frames, [len(frame.deadline) for frame in frames])
         compute_ms = (time.perf_counter() - clock) * 1000
         for frame, scored in zip(frames, found, strict=True):
-            await self._send(frame, scored, (started - frame.sent) / 1000, compute_ms)
+            self._send(frame, scored, (started - frame.sent) / 1000, compute_ms)
 
-    async def _send(self, work: Work, scored: Scored, queue_ms: float, compute_ms: float) -> None:
+    def _send(self, work: Work, scored: Scored, queue_ms: float, compute_ms: float) -> None:
         done = time.time_ns() // 1000
         if done > work.expires:
             return
         late = [index for index, deadline in enumerate(work.deadline) if done > deadline]
         frame = self._frame(work, scored, done=done, queue_ms=queue_ms, compute_ms=compute_ms, late=late)
         try:
-            await self._stream.publish(work.reply, encode(frame))
+            self._stream.publish(work.reply, encode(frame))
         except TooLarge as error:
             scored = Scored(error=f"the scores are too large: {error}")
             frame = self._frame(work, scored, done=done, queue_ms=queue_ms, compute_ms=compute_ms, late=late)
-            await self._stream.publish(work.reply, encode(frame))
+            self._stream.publish(work.reply, encode(frame))
         self._seq = frame.seq  # only what went out is numbered: readers count without holes
         self._count(frame, requests=len(work.deadline))
 
@@ -174,11 +174,11 @@ class Worker:
         self._queue_ms.add(frame.queue_ms, requests)
         self._compute_ms.add(frame.compute_ms, requests)
 
-    async def _on_probe(self, payload: bytes) -> None:
+    def _on_probe(self, payload: bytes) -> None:
         """Answer that this contender is there; its samples were checked when it was loaded."""
         try:
             probe: ProbeFrame = self._probes.read(payload)
-            await self._stream.publish(probe.reply, encode(self._probe_reply(probe)))
+            self._stream.publish(probe.reply, encode(self._probe_reply(probe)))
         except PodiumError as error:
             log.error("probe: %s", error)
 

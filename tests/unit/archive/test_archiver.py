@@ -59,10 +59,15 @@ class Scene:
 
     async def publish(self, *frames: Frame) -> None:
         for frame in frames:
-            await self.stream.publish(SUBJECTS[type(frame)], encode(frame))
+            self.stream.publish(SUBJECTS[type(frame)], encode(frame))
 
     @asynccontextmanager
-    async def archiving(self, *, inputs: Schema = INPUTS) -> AsyncIterator[asyncio.Task[None]]:
+    async def archiving(
+        self,
+        *,
+        inputs: Schema = INPUTS,
+        watch: Callable[[Sequence[Entry[Any]]], None] = lambda entries: None,
+    ) -> AsyncIterator[asyncio.Task[None]]:
         """An archiver at work; stopped, and waited for, at the end."""
         stop = asyncio.Event()
         async with MemoryStream(self.broker) as stream:
@@ -73,6 +78,7 @@ class Scene:
                 inputs=inputs,
                 outputs=OUTPUTS,
                 board=self.board,
+                watch=watch,
             )
             task = asyncio.create_task(archiver.run(stop))
             try:
@@ -117,6 +123,16 @@ async def test_what_was_published_is_archived_once(scene: Scene) -> None:
     for table, each in {"requests": 1, "decoy": 1, "answers": 1, "scores": 2}.items():
         counts = Counter(looking.ids(scene.archive, table))
         assert (len(counts), set(counts.values())) == (60, {each})
+
+
+async def test_who_watches_is_told_what_was_archived_once_and_that_nothing_came(scene: Scene) -> None:
+    told: list[Sequence[Entry[Any]]] = []
+    async with scene.archiving(watch=told.append):
+        await scene.publish(*traffic(20))
+        await until(lambda: scene.gauge("archived") == 60)
+        await until(lambda: () in told)
+    positions = [entry.position for entries in told for entry in entries]
+    assert (len(positions), len(set(positions))) == (100, 100)
 
 
 async def test_outcomes_are_archived_and_counted_corrections_too(scene: Scene) -> None:
@@ -199,7 +215,7 @@ async def test_the_archiver_survives_a_broker_that_is_away_for_a_while(scene: Sc
 async def test_junk_is_counted_and_skipped(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     process = Process()
     async with scene.archiving():
-        await scene.stream.publish("input", b"hello")
+        scene.stream.publish("input", b"hello")
         await scene.publish(process.input(ids(2), rows=[1, 1, 1]))
         await scene.publish(process.input(["good"]), process.answers(["good"]))
         await until(lambda: scene.gauge("archived") == 1)
@@ -214,7 +230,7 @@ async def test_a_stream_of_nothing_but_junk_is_trimmed_too(
     monkeypatch.setattr(archiver_module, "TRIM_SECONDS", 0.05)
     async with scene.archiving():
         for _ in range(5):
-            await scene.stream.publish("input", b"hello")
+            scene.stream.publish("input", b"hello")
         await until(lambda: scene.counter("junk") == 5 and not scene.broker.read(0, 1))
 
 

@@ -35,14 +35,14 @@ class Scene:
         self._asked = 0
 
     async def listen(self) -> None:
-        async def receive(payload: bytes) -> None:
+        def receive(payload: bytes) -> None:
             self._found.put_nowait(Reader(FoundFrame).read(payload))
 
         await self.stream.subscribe("found.me", receive)
 
     async def publish(self, *frames: Frame) -> None:
         for frame in frames:
-            await self.stream.publish("input", encode(frame))
+            self.stream.publish("input", encode(frame))
 
     async def archive(self) -> None:
         """Everything that the stream holds, into the tables."""
@@ -55,7 +55,7 @@ class Scene:
         frame = LookupFrame(
             endpoint=ENDPOINT, revision=3, source="me", seq=self._asked, reply="found.me", ids=list(ids)
         )
-        await self.stream.publish("lookup", encode(frame))
+        self.stream.publish("lookup", encode(frame))
 
     async def answer(self) -> tuple[int, Sequence[int | None]]:
         """Which question it is the answer to, and the rows of each request."""
@@ -142,6 +142,6 @@ async def test_more_ids_than_fit_one_query_are_found(scene: Scene, monkeypatch: 
 @pytest.mark.parametrize("junk", [b"", b"hello", encode(Process().input(["a"]))])
 async def test_what_is_no_question_is_passed_over(scene: Scene, junk: Any) -> None:
     scene.tables.create()
-    await scene.stream.publish("lookup", junk)
+    scene.stream.publish("lookup", junk)
     await scene.ask("a")
     assert await scene.answer() == (1, [0])

@@ -44,3 +44,15 @@ def test_a_broker_that_does_not_start_is_found(tmp_path: Path, monkeypatch: pyte
     broker = found(tmp_path, "broker")
     assert broker.level is Level.FAIL
     assert OVERRIDE in broker.mend
+
+
+def test_a_language_that_is_not_installed_is_found(tmp_path: Path) -> None:
+    (tmp_path / "podium.toml").write_text(
+        '[endpoint]\nname = "e"\n[models.rule]\ncommand = ["no-such-language"]\nrole = "champion"\n'
+        '[models.shell]\ncommand = ["sh"]\nrole = "canary"\n'
+    )
+    rule = found(tmp_path, "program of rule")
+    assert rule.level is Level.FAIL
+    assert "no-such-language" in rule.found
+    assert "[models.rule]" in rule.mend
+    assert found(tmp_path, "program of shell").level is Level.OK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +12,9 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 
 from podium import run as runs
-from podium.cli.status import of, plain, read, status
+from podium.archive import drift_report
+from podium.archive.drift_report import ContenderDrift, DriftReport, LiveDrift
+from podium.cli.status import Status, of, plain, read, status
 from podium.counters import Board, Counts, merged
 from podium.errors import NotFound, NotRunning
 from podium.node.state import RUN, Lock, NodeState, ProcessReport, ProcessState, write_state
@@ -131,10 +134,61 @@ def test_a_share_is_shown_beside_its_role(tmp_path: Path) -> None:
 
 
 def test_a_project_file_that_says_otherwise_is_shown(tmp_path: Path) -> None:
-    found = replace(of(a_run(tmp_path), a_state(*ALL), {}), drift=("~ deadline: 100ms → 80ms",))
+    found = replace(of(a_run(tmp_path), a_state(*ALL), {}), unapplied=("~ deadline: 100ms → 80ms",))
     text = "\n".join(plain(found))
     assert "podium.toml differs" in text
     assert "deadline: 100ms → 80ms" in text
+
+
+def column(name: str, **more: Any) -> LiveDrift:
+    usual = {"count": 500, "missing_before": 0, "missing_now": 0, "others_before": 0, "others_now": 0}
+    return LiveDrift(**{"part": "input", "column": name, "chance": 0.03, **usual, **more})
+
+
+BMI = column("bmi", psi=0.412, ks=0.219, level="drifted", missing_now=0.125)
+TOWN = column("town", psi=0.15, level="moved", others_before=0.01, others_now=0.2)
+SCORE = column("progression", part="score", psi=0.12, ks=0.1, level="moved")
+CALM = column("age", psi=0.01, ks=0.01, level="stable")
+FEW = column("s5")
+
+
+def with_drift(tmp_path: Path, *columns: LiveDrift) -> Status:
+    contender = ContenderDrift(model="forest", version=FOREST.version, columns=columns)
+    gone = ContenderDrift(model="forest", version="000000000000", columns=(BMI,))
+    return of(a_run(tmp_path), a_state(*ALL), {}, DriftReport(window_s=600, contenders=(gone, contender)))
+
+
+def test_columns_that_are_not_as_in_training_are_a_line_for_their_contender(tmp_path: Path) -> None:
+    lines = list(plain(with_drift(tmp_path, BMI, TOWN, SCORE, CALM, FEW)))
+    assert lines[-2:] == [
+        "Not as in training, in the last 600 s:",
+        "  forest@77aa1ab04d5e: bmi drifted (PSI 0.41, KS 0.22, missing 0.0% → 12.5%); "
+        "town moved (PSI 0.15, others 1.0% → 20.0%); its score progression moved (PSI 0.12, KS 0.10)",
+    ]
+
+
+def test_of_many_columns_that_moved_the_worst_are_named(tmp_path: Path) -> None:
+    *_, line = plain(with_drift(tmp_path, BMI, TOWN, SCORE, *[TOWN] * 4))
+    assert line.endswith("; and 4 more (`podium status --json`)")
+
+
+def test_nothing_is_said_of_columns_that_are_as_in_training(tmp_path: Path) -> None:
+    found = with_drift(tmp_path, CALM, FEW)
+    assert "training" not in "\n".join(plain(found))
+    assert found.contenders[1].drift == (CALM, FEW)
+    assert found.contenders[0].drift == ()
+
+
+def test_the_report_of_drift_is_read_beside_the_counts(tmp_path: Path) -> None:
+    run_dir = tmp_path / ".podium" / "run"
+    run = a_run(run_dir)
+    runs.save(run, run_dir / RUN)
+    report = DriftReport(contenders=(ContenderDrift(model="linear", version=LINEAR.version, columns=(BMI,)),))
+    run.counters.mkdir(parents=True)
+    drift_report.write(run.counters, report)
+    with Lock(run_dir):
+        write_state(a_state(*ALL), run_dir)
+        assert read(tmp_path).contenders[0].drift == (BMI,)
 
 
 def test_outcomes_are_shown_once_there_are_some(tmp_path: Path) -> None:

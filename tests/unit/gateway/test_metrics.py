@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from podium.archive.drift_report import ContenderDrift, DriftReport, LiveDrift, write
 from podium.counters import Board
 from podium.gateway.metrics import CONTENT_TYPE, INTERNAL, SHOWN, metrics_text
 from podium.records import Contender, Policy, Role
@@ -60,6 +61,32 @@ def test_a_contenders_series_carry_its_role(tmp_path: Path) -> None:
         board.counter("scored", **LABELS).add(7)
     family = families(tmp_path)["podium_contender_scores"]
     assert value(family, "podium_contender_scores_total", **LABELS, role="champion") == 7
+
+
+def test_how_far_columns_are_from_training_is_shown_of_the_policys_contenders(tmp_path: Path) -> None:
+    usual = {"count": 500, "missing_before": 0.0, "others_before": 0.0, "others_now": 0.0}
+    columns = (
+        LiveDrift(part="input", column="bmi", psi=0.4, ks=0.2, missing_now=0.1, level="drifted", **usual),
+        LiveDrift(part="score", column="kind", psi=0.0, missing_now=0.0, level="stable", **usual),
+        LiveDrift(part="input", column="bp", missing_now=0.0, **usual),
+    )
+    of_whom = [(LINEAR.model, LINEAR.version), ("gone", "000000000000")]
+    contenders = tuple(ContenderDrift(model=m, version=v, columns=columns) for m, v in of_whom)
+    write(tmp_path, DriftReport(contenders=contenders))
+    found = families(tmp_path)
+    labels = {**LABELS, "role": "champion", "part": "input", "column": "bmi"}
+    figures = {name: value(found[name], name, **labels) for name in found}
+    assert figures == {
+        "podium_drift_psi": 0.4,
+        "podium_drift_ks": 0.2,
+        "podium_drift_missing": 0.1,
+        "podium_drift_others": 0.0,
+        "podium_drift_level": 2,
+    }
+    known = {name: [sample.labels["column"] for sample in found[name].samples] for name in found}
+    assert known["podium_drift_psi"] == known["podium_drift_level"] == ["bmi", "kind"]
+    assert known["podium_drift_ks"] == ["bmi"]
+    assert known["podium_drift_missing"] == ["bmi", "kind", "bp"]
 
 
 def test_histograms_are_in_seconds_with_few_cumulative_buckets(tmp_path: Path) -> None:

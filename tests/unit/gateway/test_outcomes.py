@@ -193,7 +193,7 @@ async def test_while_the_archive_is_behind_an_outcome_is_taken_on_trust(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lookups_module, "BEHIND_SECONDS", 0.05)
-    await scene.world.stream.publish("input", b"not archived yet")
+    scene.world.stream.publish("input", b"not archived yet")
     scene.position = 0
     assert (await scene.one({"y": 1}, "just now")).unchecked == 1
     taken = await scene.many({"id": "one", "outcome": {"y": 1}}, {"id": "just now", "outcome": {"y": 2}})
@@ -227,7 +227,7 @@ async def test_an_archiver_that_is_silent_is_not_waited_for_again_until_it_speak
 async def test_an_answer_of_another_length_says_nothing(scene: Scene, rows: list[int | None]) -> None:
     await scene.lookups.__aexit__(None, None, None)
 
-    async def answer(payload: bytes) -> None:
+    def answer(payload: bytes) -> None:
         asked = Reader(LookupFrame).read(payload)
         found = FoundFrame(
             endpoint="diabetes",
@@ -238,7 +238,7 @@ async def test_an_answer_of_another_length_says_nothing(scene: Scene, rows: list
             frame=asked.seq,
             rows=rows,
         )
-        await scene.world.stream.publish(asked.reply, encode(found))
+        scene.world.stream.publish(asked.reply, encode(found))
 
     await scene.world.stream.subscribe("lookup", answer)
     assert (await scene.one({"y": 1})).unchecked == 1
@@ -268,7 +268,7 @@ async def test_stopping_takes_nothing_new_and_finishes_what_is_being_looked_up(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lookups_module, "BEHIND_SECONDS", 0.1)
-    await scene.world.stream.publish("input", b"not archived yet")
+    scene.world.stream.publish("input", b"not archived yet")
     scene.position = 0
     asked = asyncio.create_task(scene.one({"y": 1}, "just now"))
     await until(lambda: scene.outcomes._taking == 1)

@@ -310,7 +310,7 @@ async def test_what_is_no_frame_is_dropped(world: World) -> None:
         asked = asking(gateway, 5.0)
         (frame,) = await hand.frames.first(1)
         for junk in (b"", b"junk", encode(frame)):
-            await world.stream.publish(frame.reply, junk)
+            world.stream.publish(frame.reply, junk)
         await hand.say(LINEAR, [10.0])
         assert said(await asked) == [10.0]
 

@@ -26,7 +26,7 @@ def training(folder: Path, stream: MemoryStream, key: str = "secret") -> Trainin
 async def test_a_job_is_recorded_and_the_node_hears_of_it(tmp_path: Path) -> None:
     heard: list[Job] = []
 
-    async def hear(payload: bytes) -> None:
+    def hear(payload: bytes) -> None:
         heard.append(msgspec.msgpack.decode(payload, type=Job))
 
     async with MemoryStream(MemoryBroker()) as stream:

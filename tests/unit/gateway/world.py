@@ -91,7 +91,7 @@ class Hand:
 
     async def say(self, by: Contender, values: Sequence[Any], **fields: Any) -> None:
         (frame,) = await self.frames.first(1)
-        await self._stream.publish(frame.reply, encode(scores_frame(frame, by, values, **fields)))
+        self._stream.publish(frame.reply, encode(scores_frame(frame, by, values, **fields)))
 
 
 def rows(*values: float) -> Rows:

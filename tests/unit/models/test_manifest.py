@@ -5,12 +5,16 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from podium.errors import NewerManifest, PackageError
 from podium.models.manifest import FILE, Manifest, Revision, Tolerance, read, write
+from podium.profiles import Profile, Profiles
 from podium.schema import Field, Kind, Schema
 
 names = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
@@ -47,6 +51,23 @@ def test_a_schema_comes_back_from_the_file_as_it_was(inputs: Schema, outputs: Sc
     with tempfile.TemporaryDirectory() as folder:
         write(manifest, Path(folder))
         assert read(Path(folder)) == manifest
+
+
+def test_the_manifest_of_an_older_podium_has_no_profiles(tmp_path: Path) -> None:
+    manifest = a_manifest(Schema(()), Schema(()))
+    older = msgspec.to_builtins(manifest)
+    del older["profiles"]
+    (tmp_path / FILE).write_bytes(msgspec.json.encode(older))
+    assert read(tmp_path) == manifest
+    assert manifest.profiles == Profiles()
+
+
+def test_profiles_come_back_from_the_file_as_they_were(tmp_path: Path) -> None:
+    values = {"bmi": np.array([0.1, 0.2, np.nan]), "town": np.array(["Ulm", "Bonn", "Ulm"], dtype=object)}
+    profiles = Profiles(inputs={name: Profile.of(column) for name, column in values.items()})
+    manifest = replace(a_manifest(Schema(()), Schema(())), profiles=profiles)
+    write(manifest, tmp_path)
+    assert read(tmp_path) == manifest
 
 
 def test_a_newer_manifest_says_how_to_get_a_podium_that_reads_it(tmp_path: Path) -> None:

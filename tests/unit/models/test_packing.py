@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from podium.errors import PackageError, ProjectError, Untrusted
+from podium.models import manifest as manifests
 from podium.models.loading import Scorer, load
 from podium.models.packing import Packed
 from podium.models.trust import Trust
+from podium.profiles import CATEGORIES, Profiles
 from podium.schema import Kind
 
 from .sources import LINEAR, RULE, Make
@@ -99,6 +101,7 @@ def test_a_scaled_forest_is_not_rounded_into_other_leaves(make: Make) -> None:
     "source",
     [
         LINEAR,
+        LINEAR.replace('output="', 'training=X, output="'),
         RULE,
         FOREST.format(kind="RandomForestRegressor", settings="n_estimators=5, "),
         FOREST.format(kind="HistGradientBoostingRegressor", settings="max_iter=5, "),
@@ -117,6 +120,106 @@ def test_the_same_inputs_give_the_same_digest_in_another_process(make: Make, sou
     command = [sys.executable, "-c", code, str(project), str(into)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
     assert done.stdout.strip() == packed.digest
+
+
+# --- profiles ---------------------------------------------------------------------------------
+
+
+def test_a_package_holds_the_distributions_of_inputs_and_scores(make: Make) -> None:
+    packed = make(LINEAR.replace('output="', 'training=X, output="'))
+    profiles = manifests.read(packed.folder).profiles
+    assert profiles == packed.manifest.profiles
+    assert {name: profile.count for name, profile in profiles.inputs.items()} == {"bmi": 442}
+    assert {name: profile.count for name, profile in profiles.scores.items()} == {"progression": 442}
+    assert max(profiles.inputs["bmi"].counts) < 60, "ten even bins"
+
+
+def test_without_training_the_examples_stand_for_it_and_types_alone_for_nothing(
+    linear: Packed, rule: Packed
+) -> None:
+    assert linear.manifest.profiles.inputs["bmi"].count == 20
+    assert rule.manifest.profiles == Profiles()
+
+
+def test_ranges_are_those_of_training(make: Make, linear: Packed) -> None:
+    wide = make(LINEAR.replace('output="', 'training=X, output="')).manifest.inputs["bmi"]
+    narrow = linear.manifest.inputs["bmi"]
+    assert (wide.maximum or 0) > (narrow.maximum or 0)
+    assert (wide.type, wide.missing) == (narrow.type, narrow.missing)
+
+
+def test_the_scores_profiled_are_those_of_the_packed_model(make: Make) -> None:
+    source = FOREST.format(kind="RandomForestRegressor", settings="n_estimators=1, max_depth=2, ")
+    packed = make(source.replace("X[-40:]", "X[-40:], training=X"))
+    assert packed.manifest.format == "onnx"
+    profile = packed.manifest.profiles.scores["progression"]
+    columns = {name: np.zeros(3) for name in ("bmi", "bp", "s5")}
+    live = loaded(packed).predict(columns)["progression"]
+    assert set(live) <= set(profile.bins.edges), "a score in single precision is at its own edge"
+
+
+TENSORS = """
+    import numpy as np
+    import podium
+
+    class Model(podium.Model):
+        def predict(self, columns):
+            return {{"y": columns["small"].sum(axis=1)}}
+
+    def train():
+        chance = np.random.default_rng(0)
+        inputs = {{"small": chance.normal(size=(30, 4)), "large": chance.normal(size=(30, 13, 5))}}
+        return podium.Trained(Model(), inputs=inputs, output="y"{more})
+"""
+
+
+def test_values_of_a_small_tensor_are_profiled_together_a_large_one_is_not(make: Make) -> None:
+    profiles = make(TENSORS.format(more="")).manifest.profiles
+    assert {name: profile.count for name, profile in profiles.inputs.items()} == {"small": 120}
+    assert profiles.scores["y"].count == 30
+
+
+def test_of_strings_only_the_most_frequent_are_in_the_package(make: Make) -> None:
+    packed = make("""
+        import numpy as np
+        import podium
+
+        class Model(podium.Model):
+            def predict(self, columns):
+                return {"y": np.array([len(name) for name in columns["name"]])}
+
+        def train():
+            names = np.array(["anna"] * 100 + [f"rare {number:03}" for number in range(100)], dtype=object)
+            inputs = {"name": np.array(["anna", "otto"], dtype=object)}
+            return podium.Trained(Model(), inputs=inputs, training={"name": names}, output="y")
+    """)
+    profile = packed.manifest.profiles.inputs["name"]
+    assert (profile.bins.categories or ())[:2] == ("anna", "rare 000")
+    assert len(profile.bins.categories or ()) == CATEGORIES
+    assert profile.others == 100 - (CATEGORIES - 1)
+    assert "rare 099" not in (packed.folder / "manifest.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("training", "problem"),
+    [
+        ("{'small': inputs['small']}", "training: it has no column 'large'"),
+        ("{**inputs, 'small': inputs['small'][:, :3]}", r"it has small: float\[3\], and the examples"),
+        ("{**inputs, 'small': inputs['small'][:9]}", "training: the columns have different numbers of rows"),
+        ("{**inputs, 'small': inputs['small'] / 0}", "training: 'small' holds infinity"),
+        ("{name: values[:0] for name, values in inputs.items()}", "training: 'small' has no rows"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_training_data_that_are_not_the_models_are_refused(make: Make, training: str, problem: str) -> None:
+    with pytest.raises(ProjectError, match=problem):
+        make(TENSORS.format(more=f", training={training}"))
+
+
+def test_a_model_that_cannot_score_what_it_was_trained_on_is_not_packed(make: Make) -> None:
+    training = "{**inputs, 'small': np.full((30, 4), np.nan)}"
+    with pytest.raises(PackageError, match="'y' is NaN or infinite for some of its own training rows"):
+        make(TENSORS.format(more=f", training={training}"))
 
 
 MIXED = """

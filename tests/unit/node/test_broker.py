@@ -43,7 +43,7 @@ async def test_what_it_keeps_survives_a_hard_kill_on_the_same_port(broker: Broke
     first = await started(broker, tmp_path / "log")
     try:
         async with NatsStream(broker.url, "diabetes") as stream:
-            await stream.publish("input", b"one")
+            stream.publish("input", b"one")
             async with asyncio.timeout(PATIENCE):
                 while not await stream.read(0, 10, 0.1):
                     pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -53,6 +54,24 @@ def test_a_slow_contender_is_told_by_how_much(bound: float) -> None:
 def test_what_a_slow_contender_is_told() -> None:
     words = one(Gates(p99_ms=90), comparison()).words
     assert words == "99% of forest@9f2c1ab04d5e's scores took at most 99 ms, allowed are 90 ms: 9 ms too slow"
+
+
+@given(st.integers(0, 100), st.integers(0, 100), st.integers(0, 100), st.floats(0, 1))
+def test_late_scores_and_errors_are_failures(scored: int, late: int, errors: int, bound: float) -> None:
+    found = comparison()
+    side = msgspec.structs.replace(found.b, scored=scored, late=late, errors=errors)
+    result = one(Gates(failures=bound), msgspec.structs.replace(found, b=side))
+    asked = scored + late + errors
+    assert result.passed == (asked > 0 and (late + errors) / asked <= bound)
+
+
+def test_a_contender_that_fails_is_told_how_often() -> None:
+    found = comparison()
+    side = msgspec.structs.replace(found.b, scored=90, late=4, errors=6)
+    words = one(Gates(failures=0.01), msgspec.structs.replace(found, b=side)).words
+    assert words == (
+        "forest@9f2c1ab04d5e scored 10% of 100 requests late or not at all, allowed is 1%: 9 points too much"
+    )
 
 
 def test_an_error_gate_opens_when_a_larger_error_is_excluded() -> None:

@@ -56,7 +56,7 @@ class Listener:
         self.frames: list[Any] = []
         self._reader = Reader(KeptFrame)
 
-    async def __call__(self, payload: bytes) -> None:
+    def __call__(self, payload: bytes) -> None:
         self.frames.append(self._reader.read(payload))
 
     async def first(self, count: int) -> list[Any]:

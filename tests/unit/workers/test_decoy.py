@@ -27,7 +27,7 @@ async def test_the_decoy_keeps_the_very_bytes_that_the_workers_get(board: Board)
         await stream.subscribe("scores.gateway-1", scores)
         async with Decoy(stream, board), Worker(LINEAR, times(2), stream, board):
             for payload in sent:
-                await stream.publish("input", payload)
+                stream.publish("input", payload)
             frames = await kept.first(2)
             await scores.first(2)
     assert [frame.input for frame in frames] == sent
@@ -43,7 +43,7 @@ async def test_it_counts_requests_and_says_when_it_is_there(board: Board) -> Non
         await stream.subscribe("decoy", kept)
         async with Decoy(stream, board):
             assert total(read(board.path), "ready", model="decoy") == 1
-            await stream.publish("input", message([1.0, 2.0]))
+            stream.publish("input", message([1.0, 2.0]))
             await kept.first(1)
     assert total(read(board.path), "scored", model="decoy") == 2
     assert total(read(board.path), "ready", model="decoy") == 0
@@ -56,6 +56,6 @@ async def test_what_cannot_be_kept_is_left_out_and_not_numbered(board: Board) ->
         await stream.subscribe("decoy", kept)
         async with Decoy(stream, board):
             for payload in (b"junk", small[:-1], large, small):
-                await stream.publish("input", payload)
+                stream.publish("input", payload)
             (frame,) = await kept.first(1)
     assert (frame.input, frame.seq) == (small, 1)

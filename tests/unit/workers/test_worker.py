@@ -55,7 +55,7 @@ async def test_a_frames_scores_go_to_its_return_address(
     stream: MemoryStream, scores: Listener, board: Board
 ) -> None:
     async with Worker(LINEAR, times(2), stream, board):
-        await stream.publish("input", message([1.0, 2.0, 3.0], seq=7, rows=[2, 1]))
+        stream.publish("input", message([1.0, 2.0, 3.0], seq=7, rows=[2, 1]))
         (frame,) = await scores.first(1)
     assert values(frame) == [2.0, 4.0, 6.0]
     assert (frame.model, frame.version, frame.role) == ("linear", "9f2c1ab04d5e", "champion")
@@ -75,7 +75,7 @@ async def test_the_workers_of_one_contender_share_its_frames(
         Worker(LINEAR, times(2), other, board),
     ):
         for seq in range(6):
-            await stream.publish("input", message([1.0], seq=seq))
+            stream.publish("input", message([1.0], seq=seq))
         found = await scores.first(6)
     assert sorted(frame.frame for frame in found) == list(range(6))
     assert len({frame.source for frame in found}) == 2
@@ -86,7 +86,7 @@ async def test_what_a_worker_sends_is_numbered_in_order(
 ) -> None:
     async with Worker(LINEAR, times(2), stream, board):
         for value in (1.0, 13.0, 2.0):
-            await stream.publish("input", message([value]))
+            stream.publish("input", message([value]))
         found = await scores.first(3)
     assert [frame.seq for frame in found] == [1, 2, 3]
 
@@ -97,7 +97,7 @@ async def test_frames_that_wait_are_one_prediction(
     model = times(2)
     async with Worker(LINEAR, model, stream, board):
         for seq in range(5):
-            await stream.publish("input", message([float(seq)], seq=seq))
+            stream.publish("input", message([float(seq)], seq=seq))
         found = await scores.first(5)
     assert [values(frame) for frame in found] == [[0.0], [2.0], [4.0], [6.0], [8.0]]
     assert model.asked == [5]
@@ -109,7 +109,7 @@ async def test_a_prediction_takes_no_further_frame_once_it_has_its_rows(
     model = times(2)
     async with Worker(LINEAR, model, stream, board, batch_rows=4):
         for seq in range(5):
-            await stream.publish("input", message([1.0, 2.0, 3.0], seq=seq))
+            stream.publish("input", message([1.0, 2.0, 3.0], seq=seq))
         await scores.first(5)
     assert model.asked == [6, 6, 3]
 
@@ -118,8 +118,8 @@ async def test_a_model_that_fails_says_so_at_once(
     stream: MemoryStream, scores: Listener, board: Board
 ) -> None:
     async with Worker(LINEAR, times(2), stream, board):
-        await stream.publish("input", message([13.0]))
-        await stream.publish("input", message([1.0, 13.0]))
+        stream.publish("input", message([13.0]))
+        stream.publish("input", message([1.0, 13.0]))
         alone, beside = await scores.first(2)
     assert (alone.error, alone.columns) == ("ValueError: I do not like 13", {})
     assert (beside.error, beside.errors) == (None, {1: "ValueError: I do not like 13"})
@@ -131,7 +131,7 @@ async def test_scores_past_their_deadline_are_sent_and_called_late(
 ) -> None:
     deadlines = [now() - 1, now() + 60_000_000]
     async with Worker(LINEAR, times(2), stream, board):
-        await stream.publish("input", message([1.0, 2.0], deadline=deadlines))
+        stream.publish("input", message([1.0, 2.0], deadline=deadlines))
         (frame,) = await scores.first(1)
     assert (frame.late, values(frame)) == ([0], [2.0, 4.0])
 
@@ -141,8 +141,8 @@ async def test_a_frame_that_has_expired_is_not_scored(
 ) -> None:
     model = times(2)
     async with Worker(LINEAR, model, stream, board):
-        await stream.publish("input", message([1.0, 1.0], seq=1, expires=now() - 1))
-        await stream.publish("input", message([2.0], seq=2))
+        stream.publish("input", message([1.0, 1.0], seq=1, expires=now() - 1))
+        stream.publish("input", message([2.0], seq=2))
         found = await scores.first(1)
     assert ([frame.frame for frame in found], model.asked) == ([2], [1])
 
@@ -161,8 +161,8 @@ async def test_junk_is_dropped_and_the_next_frame_scored(
     stream: MemoryStream, scores: Listener, board: Board, junk: bytes
 ) -> None:
     async with Worker(LINEAR, times(2), stream, board):
-        await stream.publish("input", junk)
-        await stream.publish("input", message([1.0], seq=2))
+        stream.publish("input", junk)
+        stream.publish("input", message([1.0], seq=2))
         found = await scores.first(1)
     assert [frame.frame for frame in found] == [2]
 
@@ -171,8 +171,8 @@ async def test_a_frame_that_contradicts_itself_is_an_error_and_the_next_is_score
     stream: MemoryStream, scores: Listener, board: Board
 ) -> None:
     async with Worker(LINEAR, times(2), stream, board):
-        await stream.publish("input", message([1.0, 2.0], seq=1, rows=[1]))
-        await stream.publish("input", message([1.0], seq=2))
+        stream.publish("input", message([1.0, 2.0], seq=1, rows=[1]))
+        stream.publish("input", message([1.0], seq=2))
         wrong, right = await scores.first(2)
     assert (wrong.error is None, right.error) == (False, None)
 
@@ -184,9 +184,9 @@ async def test_text_that_no_message_can_carry_does_not_end_the_worker(
     texts = iter(["\ud800", "fine"])
     model = Model(lambda columns: {"y": np.array([next(texts)])}, outputs=outputs)
     async with Worker(LINEAR, model, stream, board):
-        await stream.publish("input", message([1.0], seq=1))
+        stream.publish("input", message([1.0], seq=1))
         await until(lambda: len(model.asked) == 1)
-        await stream.publish("input", message([1.0], seq=2))
+        stream.publish("input", message([1.0], seq=2))
         found = await scores.first(1)
     assert (found[0].frame, found[0].seq, values(found[0])) == (2, 1, ["fine"])
 
@@ -198,7 +198,7 @@ async def test_scores_that_are_too_large_are_an_error(tmp_path: Path, board: Boa
         scores = Listener()
         await stream.subscribe("scores.gateway-1", scores)
         async with Worker(LINEAR, model, stream, board):
-            await stream.publish("input", message([1.0]))
+            stream.publish("input", message([1.0]))
             (frame,) = await scores.first(1)
     assert frame.error.startswith("the scores are too large")
     assert (frame.seq, frame.columns) == (1, {})
@@ -207,9 +207,7 @@ async def test_scores_that_are_too_large_are_an_error(tmp_path: Path, board: Boa
 async def test_everything_is_counted(stream: MemoryStream, scores: Listener, board: Board) -> None:
     async with Worker(LINEAR, times(2), stream, board):
         assert total(read(board.path), "ready", model="linear") == 1
-        await stream.publish(
-            "input", message([1.0, 13.0, 2.0], deadline=[now() - 1, now() - 1, now() + 10**8])
-        )
+        stream.publish("input", message([1.0, 13.0, 2.0], deadline=[now() - 1, now() - 1, now() + 10**8]))
         await scores.first(1)
     counts = read(board.path)
     counted = {
@@ -226,8 +224,8 @@ async def test_a_worker_that_leaves_takes_nothing_new_and_scores_what_it_has(
 ) -> None:
     async with Worker(LINEAR, times(2), stream, board):
         for seq in range(3):
-            await stream.publish("input", message([1.0], seq=seq))
-    await stream.publish("input", message([1.0], seq=3))
+            stream.publish("input", message([1.0], seq=seq))
+    stream.publish("input", message([1.0], seq=3))
     await asyncio.sleep(0)
     assert [frame.frame for frame in await scores.first(3)] == [0, 1, 2]
     assert len(scores.frames) == 3
@@ -238,8 +236,8 @@ async def test_a_probe_is_answered_without_a_score(stream: MemoryStream, board: 
     await stream.subscribe("probed.1", answers)
     probe = ProbeFrame(endpoint="diabetes", revision=3, source="gateway-1", seq=5, reply="probed.1")
     async with Worker(LINEAR, times(2), stream, board):
-        await stream.publish(f"probe.{LINEAR.name}", b"junk")
-        await stream.publish(f"probe.{LINEAR.name}", encode(probe))
+        stream.publish(f"probe.{LINEAR.name}", b"junk")
+        stream.publish(f"probe.{LINEAR.name}", encode(probe))
         (frame,) = await answers.first(1)
     assert (frame.model, frame.version, frame.origin, frame.frame) == (
         "linear",
@@ -256,6 +254,6 @@ async def test_the_columns_that_a_model_does_not_use_are_nothing_to_it(
 ) -> None:
     columns = pack({"age": np.array([40]), "x": np.array([3.0]), "city": np.array(["Linz"], object)})
     async with Worker(LINEAR, times(2), stream, board):
-        await stream.publish("input", message([3.0], columns=columns))
+        stream.publish("input", message([3.0], columns=columns))
         (frame,) = await scores.first(1)
     assert values(frame) == [6.0]

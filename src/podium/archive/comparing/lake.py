@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from deltalake import DeltaTable, QueryBuilder
 
 from podium.archive import reading
+from podium.archive.engine import connect, spill_folder
 from podium.archive.names import OUTCOMES, REQUESTS, SCORES
-from podium.errors import ArchiveError, MissingExtra, NotFound
+from podium.errors import ArchiveError, NotFound
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -77,7 +78,7 @@ def opened(archive: str, endpoint: str, *, since: date | None = None) -> Iterato
     away or memory does not suffice, while it is open.
     """
     tables = dict(_tables(archive, endpoint))
-    with tempfile.TemporaryDirectory(prefix="podium-") as spill, _connected(spill) as connection:
+    with spill_folder() as spill, _connected(spill) as connection:
         for name, table in tables.items():
             _view(connection, name, table, since, remote="://" in archive)
         columns = {name: _described(connection, name) for name in tables}
@@ -101,18 +102,10 @@ def _tables(archive: str, endpoint: str) -> Iterator[tuple[str, DeltaTable]]:
 
 
 @contextmanager
-def _connected(spill: str) -> Iterator[DuckDBPyConnection]:
-    try:
-        import duckdb  # an extra, and slow to load: only who compares needs it
-    except ModuleNotFoundError:
-        raise MissingExtra("DuckDB", "reports") from None
-    settings: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": MEMORY,
-        "temp_directory": spill,
-        "preserve_insertion_order": False,
-    }
-    with duckdb.connect(config=settings) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+def _connected(spill: Path) -> Iterator[DuckDBPyConnection]:
+    with connect(spill, memory=MEMORY, ordered=False) as connection:
+        import duckdb  # an extra, which is there once there is a connection
+
         try:
             yield connection
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:

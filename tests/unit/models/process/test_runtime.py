@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import time
 from collections.abc import Callable
@@ -235,9 +236,9 @@ def test_lines_are_saved_up_to_a_burst() -> None:
 
 FORKS = """
     # one stays in the group, one leaves it, and one is left by its parent
-    subprocess.Popen(["sleep", "61.7"], stdin=subprocess.DEVNULL)
-    subprocess.Popen(["sleep", "61.7"], start_new_session=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["sh", "-c", "setsid sleep 61.7 &"], stdout=subprocess.DEVNULL)
+    subprocess.Popen(["sleep", "{seconds}"], stdin=subprocess.DEVNULL)
+    subprocess.Popen(["sleep", "{seconds}"], start_new_session=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["sh", "-c", "setsid sleep {seconds} &"], stdout=subprocess.DEVNULL)
     say(good)
 """
 
@@ -267,23 +268,24 @@ def command_of(asked: Runtime) -> int:
     return min(pid for pid, parent, _ in processes() if parent == asked._child.pid)
 
 
-def sleepers() -> list[int]:
-    return [pid for pid, _, line in processes() if line == "sleep 61.7 "]
+def sleepers(seconds: str) -> list[int]:
+    return [pid for pid, _, line in processes() if line == f"sleep {seconds} "]
 
 
 @pytest.mark.parametrize("end", ["close", "crash", "kill the guard politely"])
 def test_what_a_command_has_forked_does_not_outlive_it(tmp_path: Path, end: str) -> None:
-    with runtime(moody(tmp_path, FORKS)) as asked:
+    seconds = f"61.{secrets.randbelow(10**9)}"  # tests run side by side, and none is to count another's
+    with runtime(moody(tmp_path, FORKS.format(seconds=seconds))) as asked:
         assert ask(asked, 13) == [26]
-        until(lambda: len(sleepers()) == 3)
+        until(lambda: len(sleepers(seconds)) == 3)
         if end == "crash":
             os.kill(command_of(asked), signal.SIGKILL)
-            until(lambda: not sleepers())
+            until(lambda: not sleepers(seconds))
         if end == "kill the guard politely":
             assert asked._child is not None
             os.kill(asked._child.pid, signal.SIGTERM)
-            until(lambda: not sleepers())
-    until(lambda: not sleepers())
+            until(lambda: not sleepers(seconds))
+    until(lambda: not sleepers(seconds))
 
 
 @pytest.mark.parametrize("busy", ["time.sleep(1)", 'subprocess.run(["true"])'])

@@ -13,6 +13,7 @@ def train() -> podium.Trained:
     return podium.Trained(
         model,
         inputs=patients[-20:],  # examples: the schema is read from them
+        training=patients[:-20],  # only its distribution is kept
         output="progression",
         metrics={"mae": float(abs(model.predict(patients[-20:]) - progression[-20:]).mean())},
     )

@@ -16,6 +16,7 @@ def train() -> podium.Trained:
     return podium.Trained(
         model,
         inputs=patients[-20:],
+        training=patients[:200],
         output="progression",
         metrics={"mae": float(abs(model.predict(patients[-20:]) - progression[-20:]).mean())},
     )
