@@ -34,12 +34,19 @@ def imported(file: Path, root: Path) -> Iterator[ModuleType]:
     Afterwards those are forgotten, so another model with a neighbour of the same name gets its own.
     Raises ProjectError with the line that failed.
     """
+    with importing(file.parent, root, root=root):
+        yield _execute(file)
+
+
+@contextmanager
+def importing(*folders: Path, root: Path) -> Iterator[None]:
+    """Imports look into these folders first. Afterwards the modules of `root` are forgotten."""
     path, quiet, before = list(sys.path), sys.dont_write_bytecode, set(sys.modules)
-    sys.path[:0] = [str(file.parent), str(root)]
+    sys.path[:0] = [str(folder) for folder in folders]
     sys.dont_write_bytecode = True  # a package is immutable, a project's folder is its owner's
     importlib.invalidate_caches()
     try:
-        yield _execute(file)
+        yield
     finally:
         sys.path[:] = path
         sys.dont_write_bytecode = quiet

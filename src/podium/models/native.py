@@ -8,8 +8,7 @@ from typing import Any
 
 from podium.errors import ProjectError
 from podium.models import mlflow
-from podium.models.formats import entry, format_of
-from podium.models.formats.base import Given, Kept
+from podium.models.formats import entry
 from podium.models.trust import Trust
 
 _BY_LIBRARY = {
@@ -75,8 +74,3 @@ def format_of_file(path: Path) -> str:
             f"{path.name}: expected a file whose name ends in {', '.join(_BY_SUFFIX)}, or an MLflow folder"
         )
     return _BY_SUFFIX[path.suffix]
-
-
-def keep(format: str, given: Given) -> Kept:
-    """Put the model's file into the package. Raises ProjectError, PackageError or MissingExtra."""
-    return format_of(format).keep(given)

@@ -137,7 +137,7 @@ def _native(source: _Source, format: str, trained: Trained, examples: Examples) 
         folder=source.into,
     )
     try:
-        return native.keep(format, given)
+        return format_of(format).keep(given)
     except ProjectError as error:
         raise ProjectError(f"{source.file.name}: {error}") from None
 

@@ -184,6 +184,17 @@ def test_a_python_function_runs_only_if_folder_and_package_are_trusted(folder: F
         np.testing.assert_allclose(found, 2 * (TABLE[:rows, 0] + TABLE[:rows, 3]))
 
 
+def test_two_folders_may_call_their_loaders_the_same(folder: Folder, tmp_path: Path) -> None:
+    other = Folder(tmp_path / "other")
+    for each, loader in ((folder, LOADER), (other, LOADER.replace(b'frame["a"]', b'frame["b"]'))):
+        each.describe(FUNCTION)
+        each.write("weights.txt", b"1")
+        each.write("code/sums_of_columns.py", loader)
+        packed = each.pack(trusted=True)
+    found = opened(packed, trusted=True).predict(columns(TABLE, NAMES))["species"]
+    np.testing.assert_allclose(found, TABLE[:, 1] + TABLE[:, 3])
+
+
 def test_a_loader_that_is_not_installed_is_named(folder: Folder) -> None:
     folder.describe("python_function:\n  loader_module: no_such_library\n")
     with pytest.raises(PackageError, match="No module named 'no_such_library'; install what"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from podium.models.formats.table import outputs_of
 from podium.models.layout import Layout, feed
 from podium.models.manifest import Manifest
 from podium.models.mlflow import PythonFunction, python_function
+from podium.models.modules import importing
 from podium.models.values import conform_all, rows_of
 from podium.schema import Columns, Schema
 
@@ -67,16 +67,12 @@ def answered(found: Any, names: list[str]) -> dict[str, np.ndarray]:
 
 
 def _loaded(said: PythonFunction) -> Any:
-    path, quiet = list(sys.path), sys.dont_write_bytecode
-    sys.path[:0] = [str(said.code)] if said.code else []
-    sys.dont_write_bytecode = True  # a package is immutable
     try:
-        return importlib.import_module(said.loader)._load_pyfunc(str(said.data))
+        with importing(*([said.code] if said.code else []), root=said.folder):
+            return importlib.import_module(said.loader)._load_pyfunc(str(said.data))
     except ModuleNotFoundError as error:
         raise PackageError(
             f"{said.folder.name}: {error}; install what the folder's own requirements.txt names"
         ) from None
     except Exception as error:  # the folder's own code
         raise PackageError(f"{said.loader} failed: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path[:], sys.dont_write_bytecode = path, quiet

@@ -157,8 +157,7 @@ def _names(names: list[str], gives: list[Any]) -> list[str]:
 
 def _outputs(found: list[np.ndarray], names: list[str], labels: list[str]) -> Schema:
     by_name = named(found[0], names) if len(found) < len(names) else dict(zip(names, found, strict=True))
-    probability = names[-1].endswith(PROBABILITY) and len(names) == 2
-    if not probability:
+    if names[1:] != [f"{names[0]}{PROBABILITY}"]:
         return outputs_of(by_name, None)
     count = found[-1].shape[1]
     return outputs_of(by_name, np.array(labels if len(labels) == count else range(count)))

@@ -52,7 +52,7 @@ def open(package: Path, manifest: Manifest, allowed: Allowed) -> TorchPredictor:
     torch.set_num_threads(allowed.threads)
     try:
         module = _loaded(next(p for p in (package / EXPORTED, package / SCRIPTED) if p.exists()))
-    except (Exception, StopIteration) as error:  # PyTorch raises anything
+    except Exception as error:  # PyTorch raises anything
         raise unreadable(manifest, "torch", torch.__version__, error) from None
     return TorchPredictor(module, Layout(manifest.layout), manifest.inputs, manifest.outputs)
 
