@@ -5,9 +5,19 @@ the HTTP status of each one is a table in `podium.gateway.problems`, and the com
 the message as one line.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
 
 class PodiumError(Exception):
-    """The root of every error that Podium raises on purpose."""
+    """The root of every error that Podium raises on purpose.
+
+    `problem` is the document that explains it, where a client got one with a refusal.
+    """
+
+    problem: Mapping[str, Any] | None = None
 
 
 # --- what a client can do wrong -------------------------------------------------------------
@@ -92,6 +102,17 @@ class StreamAway(PodiumError):
 
 class NotReady(PodiumError):
     """Asked whether it can answer, the gateway says why it cannot yet."""
+
+
+# --- what a client meets and no gateway raises ----------------------------------------------
+
+
+class Unreachable(PodiumError):
+    """No gateway answers there, or none within the time that the client had."""
+
+
+class GatewayFailed(PodiumError):
+    """What came is no answer and no explanation: the gateway failed, or something else answers there."""
 
 
 # --- what an owner can do wrong -------------------------------------------------------------

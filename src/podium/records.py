@@ -127,10 +127,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
             if contender.is_named(word):
                 return contender
         known = [contender.name for contender in self.scoring]
-        raise NotFound(
-            f"no contender {word!r} on {self.endpoint!r}{did_you_mean(word, known)}; "
-            f"there are {', '.join(known)}"
-        )
+        near = did_you_mean(word, [*known, *(contender.model for contender in self.scoring)])
+        raise NotFound(f"no contender {word!r} on {self.endpoint!r}{near}; there are {', '.join(known)}")
 
     @property
     def scoring(self) -> tuple[Contender, ...]:

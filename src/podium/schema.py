@@ -211,7 +211,10 @@ def check_default(outputs: Schema, default: Mapping[str, Any]) -> None:
 
 
 def _is_value(field: Field, value: Any) -> bool:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of unequal length
+        return False
     if not same_shape(field.shape, array.shape):
         return False
     if field.type is Kind.STRING:

@@ -10,7 +10,7 @@ import pytest
 from tests.docs.pages import ROOT, blocks, markdown
 from tests.docs.terminal import Terminal
 
-DONE = ("README.md", "docs/quickstart.md", "docs/models.md", "docs/guide/change.md")
+DONE = ("README.md", "docs/quickstart.md", "docs/models.md", "docs/client.md", "docs/guide/change.md")
 TEMPLATE = ROOT / "src" / "podium" / "cli" / "template"
 
 

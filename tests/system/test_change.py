@@ -174,6 +174,19 @@ def test_a_power_cut_right_after_a_promotion_does_not_undo_it(project: Path, up:
     assert node.score()["model"] == "forest"
 
 
+def test_a_live_version_that_is_gone_from_the_registry_stops_up_with_the_way_out(
+    project: Path, up: Up
+) -> None:
+    node = up(project)
+    newer = retrained(project)
+    podium(project, "join", newer)
+    node.stop()
+    (project / ".podium" / "registry" / "models" / "linear" / "2").unlink()
+    said = podium(project, "up", code=1).stderr
+    assert f"revision 2 is live and cannot be served: there is no {newer}" in said
+    assert "`podium up --from-file`" in said
+
+
 def test_gateways_and_workers_that_are_killed_come_back_to_the_live_policy(project: Path, up: Up) -> None:
     node = up(project)
     podium(project, "promote", "forest")
@@ -226,6 +239,16 @@ def test_what_cannot_be_is_refused_and_nothing_changes(project: Path, up: Up) ->
     assert node.status().revision == 1
 
 
+def test_a_default_answer_that_does_not_fit_is_refused_while_it_runs_too(project: Path, up: Up) -> None:
+    node = up(project)
+    file = project / "podium.toml"
+    file.write_text(file.read_text().replace("default = { progression = 152.13 }", "default = { age = 1 }"))
+    said = podium(project, "apply", "--yes", code=1).stderr
+    assert "podium.toml: endpoint.default: 'age' is not an output" in said
+    assert node.status().revision == 1
+    assert node.score(podium_deadline="0ms")["answer"] == {"progression": 152.13}
+
+
 def test_a_version_that_does_not_come_up_changes_nothing(project: Path, up: Up) -> None:
     node = up(project)
     newer = retrained(project)
@@ -238,6 +261,18 @@ def test_a_version_that_does_not_come_up_changes_nothing(project: Path, up: Up) 
     assert newer not in roles(node)
     until(lambda: "worker linear 2" not in {p.name for p in node.status().processes})
     assert node.status().ready
+
+
+def test_a_join_whose_node_dies_meanwhile_ends_with_one_line(project: Path, up: Up) -> None:
+    node = up(project)
+    retrained(project)
+    with ThreadPoolExecutor(1) as pool:
+        node.send("supervisor", signal.SIGSTOP)  # so that nobody can be warm before it is gone
+        joining = pool.submit(podium, project, "join", "linear@2", code=1)
+        time.sleep(1.0)
+        node.send("supervisor", signal.SIGKILL)
+        said = joining.result(timeout=15).stderr
+    assert said == "podium: nothing runs for this project; `podium up` starts it\n"
 
 
 @pytest.mark.timeout(240)

@@ -17,7 +17,13 @@ def test_dependencies_point_one_way(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lint_imports(config_filename="pyproject.toml", no_cache=True) == EXIT_STATUS_SUCCESS
 
 
-@pytest.mark.parametrize("heavy", ["numpy", "deltalake", "httptools", "nats", "sklearn"])
+@pytest.mark.parametrize("heavy", ["numpy", "deltalake", "httptools", "nats", "sklearn", "podium.client"])
 def test_importing_podium_loads_nothing_heavy(heavy: str) -> None:
     program = f"import sys, podium; sys.exit({heavy!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("heavy", ["numpy", "nats", "podium.gateway", "podium.streams"])
+def test_the_client_loads_nothing_of_the_server(heavy: str) -> None:
+    program = f"import sys, podium; podium.Client; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0

@@ -162,6 +162,7 @@ def test_a_default_answer_gives_every_output() -> None:
     ("change", "words"),
     [
         ({"progresion": 1.0}, "did you mean 'progression'"),
+        ({"progression": [[1.0], [1.0, 2.0]]}, "expected progression: float"),
         ({"progression": "high"}, "'progression' is 'high', expected progression: float"),
         ({"progression": math.nan}, "expected progression: float"),
         ({"progression": True}, "expected progression: float"),

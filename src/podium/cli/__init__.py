@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from typing import IO, Any
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from podium import __version__
 from podium.errors import PodiumError
@@ -36,8 +41,37 @@ COMMANDS = {
 HIDDEN = {"run": "podium.cli.run:run"}
 
 
+class _WrongUsage(click.UsageError):
+    """Wrong usage, in one line like any other error."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        what = " ".join(self.format_message().split()).rstrip(".")
+        command = self.ctx.command_path if self.ctx else "podium"
+        click.echo(f"podium: {what}; `{command} --help` shows how", file=file, err=True)
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        raise _WrongUsage(error.format_message(), error.ctx) from None
+
+
 class _Lazy(click.Group):
     """Imports a command's module when that command is called, not before: `podium --help` is quick."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        with _in_one_line():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _in_one_line():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -65,7 +99,11 @@ def podium() -> None:
 
 
 def main() -> None:
-    """Run a command; an error that Podium knows is one line on stderr and exit status 1."""
+    """Run a command; an error that Podium knows is one line on stderr and exit status 1, wrong usage 2.
+
+    Log messages are for processes that keep a log, which they set up themselves.
+    """
+    logging.getLogger("podium").addHandler(logging.NullHandler())
     try:
         podium()
     except PodiumError as error:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import http.client
-import json
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from podium import project as projects
 from podium import run as runs
-from podium.errors import NotFound, NotRunning, PodiumError
+from podium.client.calls import Address
+from podium.client.problems import refusal
+from podium.client.replies import TAKEN
+from podium.client.sockets import Connections
+from podium.client.wire import Reply, request_bytes
+from podium.errors import GatewayFailed, NotFound, NotRunning, PodiumError, Unreachable
 from podium.node.state import RUN, running
 from podium.run import Run
 
 TIMEOUT = 30.0
-TAKEN = (200, 202)
 
 
 class Refused(PodiumError):
@@ -26,16 +27,6 @@ class Refused(PodiumError):
         super().__init__(message)
         self.path = path
         self.later = later
-
-
-class Reply(NamedTuple):
-    """What the gateway says to what it has taken."""
-
-    status: int
-    body: bytes
-
-    def json(self) -> Any:
-        return json.loads(self.body)
 
 
 def running_here() -> tuple[Run, str]:
@@ -58,38 +49,31 @@ def without_endpoint(words: tuple[str, ...], wanted: int, endpoint: str) -> tupl
 
 
 class Gateway:
-    """One connection to the running gateway."""
+    """One path of the running gateway, asked over one connection. Nothing is asked twice."""
 
     def __init__(self, url: str, path: str, headers: Mapping[str, str]) -> None:
-        address = urlsplit(url)
-        self._connection = http.client.HTTPConnection(
-            address.hostname or "127.0.0.1", address.port, timeout=TIMEOUT
-        )
+        address = Address.of(url)
+        self._connections = Connections(address, ssl.create_default_context)
         self._path = path
-        self._headers = {"content-type": "application/json", **headers}
+        self._headers = {"host": address.netloc, "content-type": "application/json", **headers}
 
     def ask(self, body: str) -> Reply:
         """What it says. Raises Refused with the gateway's explanation, NotRunning."""
+        request = request_bytes("POST", self._path, self._headers, body.encode())
         try:
-            self._connection.request("POST", self._path, body.encode(), self._headers)
-            response = self._connection.getresponse()
-            content = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise NotRunning(f"the gateway does not answer ({error}); see `podium status`") from None
-        if response.status not in TAKEN:
-            raise _refused(response.status, content)
-        return Reply(response.status, content)
+            reply = self._connections.ask(request, TIMEOUT)
+        except (Unreachable, GatewayFailed) as error:
+            raise NotRunning(f"{error}; see `podium status`") from None
+        if reply.status not in TAKEN:
+            raise _refused(reply)
+        return reply
 
     def close(self) -> None:
-        self._connection.close()
+        self._connections.close()
 
 
-def _refused(status: int, content: bytes) -> Refused:
-    try:
-        problem = json.loads(content)
-    except ValueError:
-        return Refused(f"the gateway says {status}")
-    detail = problem.get("detail", problem.get("title"))
-    expected = problem.get("expected")
-    message = f"{detail} ({expected})" if expected else detail
-    return Refused(message, path=problem.get("path", ""), later=status in (429, 503))
+def _refused(reply: Reply) -> Refused:
+    error = refusal(reply)
+    expected = getattr(error, "expected", "")
+    message = f"{error} ({expected})" if expected else str(error)
+    return Refused(message, path=getattr(error, "path", ""), later=reply.status in (429, 503))

@@ -21,10 +21,12 @@ from podium import run as runs
 from podium.counters import read, total
 from podium.errors import NodeError, NotFound, NotRunning, PolicyError, RevisionTaken
 from podium.gateway.probes import Probes
+from podium.node.contenders import Contract, candidate, check_fit
 from podium.node.process import log_name
 from podium.node.state import RUN, NodeState, ProcessState, read_state, running
 from podium.project import Project
 from podium.records import Contender, Policy
+from podium.registry.folder import FolderRegistry
 from podium.rendezvous.changes import differences
 from podium.run import Run
 from podium.schema import did_you_mean
@@ -88,11 +90,13 @@ class Control:
     async def change(self, live: Policy, changed: Policy, *, reason: str) -> Policy:
         """Make the next revision: warm who is new, keep it, wait until all gateways follow.
 
-        Raises PolicyError with the difference where somebody else was faster, NodeError where a
-        contender does not come up; then nothing has changed.
+        Raises SchemaMismatch or ProjectError for what does not fit the endpoint, UnknownVersion,
+        PolicyError with the difference where somebody else was faster, NodeError where a contender does
+        not come up; then nothing has changed.
         """
         there = {contender.name for contender in live.contenders}
         new = [contender for contender in changed.scoring if contender.name not in there]
+        self._check_fit(changed, new)
         signed = replace(changed, author=author(), reason=reason, changed=time.time_ns() // 1000)
         async with self._warmed(new):
             began = time.monotonic()
@@ -102,6 +106,12 @@ class Control:
                 raise PolicyError(_late(live, await self.live())) from None
             await self._followed(signed.revision, began)
         return signed
+
+    def _check_fit(self, changed: Policy, new: Sequence[Contender]) -> None:
+        """Whoever is live fits; who comes, and another default answer, must fit what clients were told."""
+        registry = FolderRegistry(self.project.registry_dir)
+        coming = [candidate(registry, c.model, c.version, c.role) for c in new]
+        check_fit(changed, Contract(inputs=self.run.inputs, outputs=self.run.outputs), coming)
 
     # --- who joins is warm first --------------------------------------------------------------
 
@@ -138,9 +148,11 @@ class Control:
                 await asyncio.sleep(POLL_SECONDS)
 
     def _check_alive(self, contender: Contender) -> None:
-        """Raise NodeError, with what its log says, where a contender's process does not come up."""
-        state = read_state(self.project.run_dir)
-        for process in state.processes if state else ():
+        """Raise NodeError, with what its log says, where a contender's process does not come up.
+
+        Raises NotRunning where the node has stopped meanwhile.
+        """
+        for process in running(self.project.run_dir).processes:
             failed = process.state in (ProcessState.CRASH_LOOPING, ProcessState.BACKING_OFF)
             if process.contender == contender.name and failed:
                 log = self.project.logs_dir / log_name(process.name)

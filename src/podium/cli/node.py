@@ -29,10 +29,11 @@ from podium import project as projects
 from podium import run as runs
 from podium.cli.control import STAND_BY, author, lineup
 from podium.counters import Counts, merged, total
-from podium.errors import AlreadyRunning, MissingExtra, NodeError, NotRunning
+from podium.errors import AlreadyRunning, MissingExtra, NodeError, NotRunning, UnknownVersion
 from podium.jobs import TRAIN, Jobs
 from podium.node.broker import Broker
 from podium.node.contenders import (
+    Candidate,
     Contract,
     candidate,
     candidates_of,
@@ -195,13 +196,24 @@ async def _run(
         click.echo(f"{projects.FILE}  {line}")
     if start.drift:
         click.echo(_drift_words(project.name, start))
-    candidates = candidates_of(FolderRegistry(project.registry_dir), start.policy)
+    candidates = _candidates(project, start)
     kept = Contract(inputs=told.inputs, outputs=told.outputs) if told and not start.new else None
     contract = contract_of(project, candidates, kept)
     check_fit(start.policy, contract, candidates)
     if stored is None or start.policy.revision > stored.revision:
         await store.write(start.policy)
     return run_of(project, start.policy, contract, broker)
+
+
+def _candidates(project: Project, start: Start) -> list[Candidate]:
+    """Raises UnknownVersion, with the way out, where a live policy names what is not in the registry."""
+    try:
+        return candidates_of(FolderRegistry(project.registry_dir), start.policy)
+    except UnknownVersion as error:
+        raise UnknownVersion(
+            f"revision {start.policy.revision} is live and cannot be served: {error}. "
+            f"`podium up --from-file` starts with {projects.FILE} instead"
+        ) from None
 
 
 def _told(project: Project) -> Run | None:

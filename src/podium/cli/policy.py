@@ -20,7 +20,6 @@ from podium.project import FILE, ModelSettings, Project, parse_part
 from podium.records import Contender, Policy, Role
 from podium.registry.folder import FolderRegistry
 from podium.rendezvous import changes
-from podium.schema import check_contender, check_outputs
 
 JOINING = (Role.CHALLENGER, Role.CANARY)
 
@@ -92,8 +91,6 @@ def apply(endpoint: str | None, yes: bool, force: str, reason: str) -> None:
             return
         if not yes and sys.stdin.isatty():
             click.confirm("apply?", abort=True)
-        for contender in target.scoring:
-            _fitting(control, contender)
         promotes = target.champion.name != live.champion.name
         passed = await _through_gates(control, target.champion, force) if promotes else ""
         await control.change(live, target, reason=f"{reason or f'{FILE} applied'}{passed}")
@@ -177,7 +174,6 @@ def _join(endpoint: str | None, word: str, role: Role, share: float | None, reas
 
 
 async def _let_in(control: Control, live: Policy, found: Contender, reason: str) -> None:
-    _fitting(control, found)
     changed = changes.joined(live, found)
     if not (lines := changes.differences(live, changed)):
         raise PolicyError(f"{found.name} is {found.role.value} already (revision {live.revision})")
@@ -289,14 +285,6 @@ def _version(project: Project, word: str, role: Role, share: float | None) -> Co
         raise UnknownVersion(f"{word!r} has no version after the @; leave it away for the newest")
     registry = FolderRegistry(project.registry_dir)
     return candidate(registry, model, version or None, role, share).contender
-
-
-def _fitting(control: Control, contender: Contender) -> None:
-    """Raise SchemaMismatch, with both shown, for a version that cannot answer this endpoint."""
-    registry = FolderRegistry(control.project.registry_dir)
-    found = candidate(registry, contender.model, contender.version, contender.role)
-    check_contender(control.run.inputs, found.inputs, what=contender.name)
-    check_outputs(control.run.outputs, found.outputs, what=contender.name)
 
 
 # --- what was ---------------------------------------------------------------------------------

@@ -167,6 +167,8 @@ def words(report: Report, project: Project) -> str:
             f"{found.near:,} within the package's tolerance, {found.different:,} different"
         )
         lines += [f"         {d.id} row {d.row}: {d.live} live, {d.replayed} replayed" for d in found.first]
-    champion = project.champion.name
-    lines.append(f"\nNext: podium compare {project.name} {champion} {name} --since {shown(report.since)}")
+    other = project.champion.name
+    if found is not None and found.rows and name.startswith(f"{other}@"):
+        other = "OTHER"  # a model's own name means its newest live version, which may be this one
+    lines.append(f"\nNext: podium compare {project.name} {other} {name} --since {shown(report.since)}")
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -17,29 +18,43 @@ from podium.schema import Field, Kind, Schema
 FRAME_ROWS = 4096
 """A frame takes no further request beyond this; one request alone may be larger."""
 
+FRAME_BYTES = 4 * 1024 * 1024
+"""The same for what its columns, or the scores of it, weigh: the stream takes a few times as much."""
+
 
 class FrameBuilder:
     """Puts requests that wait into input frames."""
 
-    def __init__(self, schema: Schema, *, source: str, reply: str, patience: float) -> None:
+    def __init__(self, schema: Schema, outputs: Schema, *, source: str, reply: str, patience: float) -> None:
         self._fields = schema.fields
         self._source = source
         self._reply = reply
         self._patience_us = int(patience * 1e6)
         self._open = [i for i, field in enumerate(schema.fields) if -1 in field.shape]
+        self._varying = [i for i, field in enumerate(schema.fields) if not _fixed_bytes(field)]
+        widest = max(sum(_fixed_bytes(field) for field in part.fields) for part in (schema, outputs))
+        self._most_rows = min(FRAME_ROWS, FRAME_BYTES // max(widest, 1))
 
     def loads(self, requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
-        """Requests that fit one frame: of one row shape, and not too many rows."""
+        """Requests that fit one frame: of one row shape, not too many rows, not too many bytes."""
         for alike in self._alike(requests):
             load: list[Request] = []
-            rows = 0
+            rows = size = 0
             for request in alike:
-                if load and rows + request.rows.count > FRAME_ROWS:
+                own = self._varying_bytes(request)
+                if load and (rows + request.rows.count > self._most_rows or size + own > FRAME_BYTES):
                     yield load
-                    load, rows = [], 0
+                    load, rows, size = [], 0, 0
                 load.append(request)
                 rows += request.rows.count
+                size += own
             yield load
+
+    def _varying_bytes(self, request: Request) -> int:
+        """What the columns weigh that do not weigh the same in each row."""
+        if not self._varying:
+            return 0
+        return sum(_bytes(request.rows.columns[i]) for i in self._varying)
 
     def _alike(self, requests: Sequence[Request]) -> Iterable[Sequence[Request]]:
         if not self._open:
@@ -87,6 +102,20 @@ def row_counts(requests: Sequence[Request]) -> list[int] | None:
     """Rows of each request, or None where each is a single row."""
     counts = [request.rows.count for request in requests]
     return None if counts.count(1) == len(counts) else counts
+
+
+def _fixed_bytes(field: Field) -> int:
+    """What a row of this field weighs; 0 where rows differ."""
+    if field.type is Kind.STRING or -1 in field.shape:
+        return 0
+    return field.dtype.itemsize * math.prod(field.shape)
+
+
+def _bytes(part: Sequence[Any] | np.ndarray) -> int:
+    """What numbers of an open shape, or strings, weigh; each letter counts as one byte."""
+    if isinstance(part, np.ndarray) and part.dtype.kind != "O":
+        return part.nbytes
+    return sum(map(len, part.flat if isinstance(part, np.ndarray) else part))
 
 
 def _unless_none(values: list[str | None]) -> list[str | None] | None:

@@ -60,15 +60,24 @@ def load(
     NewerManifest, UnknownFormat, Untrusted, MissingExtra, VersionConflict, WrongSample or PackageError.
     """
     expected = digest or path.name
-    verify(path, expected)
-    manifest = manifests.read(path)
-    runs = entry(manifest.format).runs
-    if runs:
-        trust.check(manifest.model, expected, what=runs)
+    manifest = trusted(path, trust=trust, digest=expected)
     predictor = format_of(manifest.format).open(path, manifest, Allowed(threads=threads, timeout=timeout))
     samples = sample_files.read(path, manifest)
     sample_files.check(manifest, samples, _answers(manifest.model, predictor, samples))
     return Scorer(digest=expected, manifest=manifest, samples=samples, predictor=predictor)
+
+
+def trusted(path: Path, *, trust: Trust, digest: str) -> Manifest:
+    """What a package says of itself, once its bytes are verified and what it runs may run.
+
+    Raises DigestMismatch, NewerManifest, UnknownFormat, Untrusted or PackageError.
+    """
+    verify(path, digest)
+    manifest = manifests.read(path)
+    runs = entry(manifest.format).runs
+    if runs:
+        trust.check(manifest.model, digest, what=runs)
+    return manifest
 
 
 def _answers(model: str, predictor: Predictor, samples: Samples) -> dict[str, np.ndarray]:

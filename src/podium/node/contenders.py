@@ -91,4 +91,5 @@ def check_fit(policy: Policy, contract: Contract, candidates: Sequence[Candidate
         try:
             check_default(contract.outputs, policy.default)
         except ProjectError as error:
-            raise ProjectError(f"{FILE}: {error}") from None
+            where = FILE if policy.from_file else f"revision {policy.restores or policy.revision}"
+            raise ProjectError(f"{where}: {error}") from None

@@ -88,7 +88,8 @@ def guarded(policy: Policy, history: list[Policy]) -> Policy | None:
     """The revision with which a guard goes back: as the last good one whose champion was another one.
 
     Only who is live now is in it, for nobody waits here until somebody else is warm; and whoever was the
-    champion gets no share any more.
+    champion gets no share any more. The default answer stays, since the endpoint's outputs may be others
+    than they were then.
     """
     live = {contender.name for contender in policy.contenders}
     for old in good(history):
@@ -98,5 +99,5 @@ def guarded(policy: Policy, history: list[Policy]) -> Policy | None:
                 for c in old.contenders
                 if c.name in live
             ]
-            return replace(restored(policy, old), contenders=tuple(contenders))
+            return replace(restored(policy, old), contenders=tuple(contenders), default=policy.default)
     return None

@@ -64,9 +64,13 @@ class FolderRegistry:
                 f"there is no version of {model!r}{did_you_mean(model, known)}{there}: "
                 f"`podium train {model}` makes one"
             )
-        if version is None:
-            return versions[-1]
-        return _chosen(model, str(version), versions)
+        found = versions[-1] if version is None else _chosen(model, str(version), versions)
+        if not found.path.is_dir():
+            raise UnknownVersion(
+                f"the package of {model}@{found.number} ({found.short}) is gone from {found.path.parent}: "
+                f"put it back, or `podium train {model}` makes it again where code and data are the same"
+            )
+        return found
 
     def versions(self, model: str | None = None) -> list[Version]:
         folders = [self._model(model)] if model else sorted((self.folder / "models").glob("*"))

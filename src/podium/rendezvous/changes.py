@@ -24,10 +24,6 @@ def joined(policy: Policy, contender: Contender) -> Policy:
             + (": it is the champion" if there else ", only be promoted")
             + f"; `podium promote {policy.endpoint} MODEL` changes who is the champion"
         )
-    if contender.share is not None and contender.role is not Role.CHALLENGER:
-        raise PolicyError(
-            f"a share is for a challenger, and {contender.name} joins as {contender.role.value}"
-        )
     others = [c for c in policy.contenders if not _same(c, contender)]
     place = policy.contenders.index(there) if there else len([c for c in others if c.role is not Role.DECOY])
     return _checked(policy, [*others[:place], contender, *others[place:]])

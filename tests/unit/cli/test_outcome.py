@@ -99,7 +99,7 @@ def test_a_batch_is_no_larger_than_a_body_may_be(folder: Path, gateway: Any) -> 
     (folder / "rows.csv").write_text(f"id,grade\n{lines}")
     say("--file", "rows.csv")
     assert len(items(gateway)) == 300
-    assert all(int(headers["Content-Length"]) <= 100_000 for _, headers, _ in gateway.asked)
+    assert all(int(headers["content-length"]) <= 100_000 for _, headers, _ in gateway.asked)
     assert len(gateway.asked) == 3
 
 
@@ -168,7 +168,8 @@ def test_a_mistake_further_down_says_what_was_taken_before(folder: Path, gateway
 
 def test_a_refusal_is_told_with_the_line_that_it_is_about(folder: Path, gateway: Any) -> None:
     (folder / "rows.csv").write_text("id,progression\na,1\nb,2\nnobody,3\n")
-    gateway.problem = (404, b'{"detail": "no request \'nobody\'", "path": "$[2].id"}')
+    problem = {"type": "/docs/problems#unknown-request", "detail": "no request 'nobody'", "path": "$[2].id"}
+    gateway.problem = (404, json.dumps(problem).encode())
     assert error_of(say("--file", "rows.csv")) == "rows.csv:4: no request 'nobody'; no outcome was taken"
 
 

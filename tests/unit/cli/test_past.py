@@ -131,6 +131,7 @@ def test_a_report_shows_errors_and_scores_that_are_not_as_they_were(project: Pat
         in said
     )
     assert "r1 row 0: {'progression': 1.0} live, {'progression': 2.0} replayed" in said
+    assert "Next: podium compare diabetes OTHER linear@9f2c1ab04d5e" in said  # not with itself
 
 
 # --- export ---------------------------------------------------------------------------------

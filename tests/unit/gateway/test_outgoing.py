@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.workers.stage import LINEAR
 
 from podium.gateway.lineup import Lineup
-from podium.gateway.outgoing import FRAME_ROWS, FrameBuilder, row_counts
+from podium.gateway.outgoing import FRAME_BYTES, FRAME_ROWS, FrameBuilder, row_counts
 from podium.gateway.requests import Request
 from podium.protocol.frames import InputFrame, row_slices, unpack
 from podium.records import Policy
@@ -37,12 +38,13 @@ SCHEMA = Schema(
     )
 )
 WIDE = Schema((Field(name="x", type=Kind.FLOAT, shape=(-1,)),))
+NONE = Schema(())
 LOOP = asyncio.new_event_loop()
 LOOP.close()
 
 
-def builder(schema: Schema) -> FrameBuilder:
-    return FrameBuilder(schema, source="gateway-1", reply="scores.gateway-1", patience=2.0)
+def builder(schema: Schema, outputs: Schema = NONE) -> FrameBuilder:
+    return FrameBuilder(schema, outputs, source="gateway-1", reply="scores.gateway-1", patience=2.0)
 
 
 def request(rows: Rows, *, began: float | None = None, **wishes: Any) -> Request:
@@ -99,6 +101,32 @@ def test_loads_take_requests_in_order_and_none_grows_past_its_rows(counts: list[
     assert [each for load in loads for each in load] == requests
     for load in loads:
         assert len(load) == 1 or sum(each.rows.count for each in load) <= FRAME_ROWS
+
+
+MEGABYTE = 1024 * 1024
+LETTERS = Schema((Field(name="s", type=Kind.STRING),))
+FIXED = Schema((Field(name="x", type=Kind.FLOAT, shape=(MEGABYTE // 8,)),))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "column"),
+    [
+        (WIDE, NONE, np.zeros((1, MEGABYTE // 8))),
+        (FIXED, NONE, np.zeros((1, MEGABYTE // 8))),
+        (LETTERS, NONE, ["a" * MEGABYTE]),
+        (Schema((Field(name="x", type=Kind.FLOAT),)), FIXED, [1.0]),
+    ],
+)
+def test_no_load_outgrows_what_the_stream_takes(inputs: Schema, outputs: Schema, column: Any) -> None:
+    requests = [request(Rows([column], 1, True)) for _ in range(9)]
+    loads = list(builder(inputs, outputs).loads(requests))
+    assert [len(load) for load in loads] == [FRAME_BYTES // MEGABYTE] * 2 + [1]
+
+
+def test_a_request_that_is_large_alone_travels_alone() -> None:
+    small, large = (request(Rows([np.zeros((1, size))], 1, True)) for size in (MEGABYTE // 8, MEGABYTE))
+    assert list(builder(WIDE).loads([large, large])) == [[large], [large]]
+    assert list(builder(FIXED).loads([small])) == [[small]]
 
 
 def test_requests_of_one_shape_share_a_load_wherever_they_stand() -> None:

@@ -138,7 +138,8 @@ async def test_a_forced_contender_that_fails_is_nobody_elses_answer(world: World
 async def test_forcing_nobody_is_refused_with_the_names_that_exist(world: World) -> None:
     async with world.gateway() as gateway:
         with pytest.raises(
-            NotFound, match=r"no contender 'forrest'.*linear@9f2c1ab04d5e, forest@0a1b2c3d4e5f"
+            NotFound,
+            match=r"no contender 'forrest'.*did you mean 'forest'.*linear@9f2c1ab04d5e, forest@0a1b2c3d4e5f",
         ):
             await ask(gateway, 5.0, force="forrest")
     assert world.counted("received") == 0

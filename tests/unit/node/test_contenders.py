@@ -96,6 +96,14 @@ def test_a_default_answer_of_another_output_is_refused(tmp_path: Path) -> None:
         checked(loaded(tmp_path, default="progresion = 1.0"), pair(floats("bmi"), floats("bmi")))
 
 
+def test_an_older_revision_with_a_default_of_another_output_is_named(tmp_path: Path) -> None:
+    both = pair(floats("bmi"), floats("bmi"))
+    policy = policy_of(loaded(tmp_path, default="risk = 1.0"), [each.contender for each in both])
+    old = replace(policy, revision=7, restores=3, from_file=False)
+    with pytest.raises(ProjectError, match=r"^revision 3: endpoint\.default: 'risk' is not an output"):
+        check_fit(old, Contract(inputs=floats("bmi"), outputs=floats("progression")), both)
+
+
 def test_what_clients_were_told_outlives_a_champion_that_takes_less(tmp_path: Path) -> None:
     told = Contract(inputs=floats("bmi", "bp"), outputs=floats("progression"))
     _, inputs, _ = checked(loaded(tmp_path), pair(floats("bmi"), floats("bmi", "bp")), told)
@@ -103,7 +111,7 @@ def test_what_clients_were_told_outlives_a_champion_that_takes_less(tmp_path: Pa
 
 
 def test_shares_of_more_than_all_the_traffic_are_refused_by_the_files_name(tmp_path: Path) -> None:
-    candidates = pair(floats("bmi"), floats("bmi"))
-    both = [replace(each.contender, share=0.6) for each in candidates]
+    champion, challenger = (each.contender for each in pair(floats("bmi"), floats("bmi")))
+    both = [champion, *(replace(challenger, model=name, share=0.6) for name in ("forest", "trees"))]
     with pytest.raises(ProjectError, match=r"podium\.toml: the shares are 120%"):
         policy_of(loaded(tmp_path), both)

@@ -51,6 +51,14 @@ def test_a_guard_brings_back_nobody_who_does_not_run() -> None:
     assert gone not in back.contenders
 
 
+def test_a_guard_leaves_the_default_answer_as_it_is() -> None:
+    before = replace(SHARED, default={"risk": 1.0})  # of other outputs than the endpoint has now
+    now = replace(PROMOTED, default={"progression": 1.0})
+    back = guarded(now, [POLICY, before, now])
+    assert back is not None
+    assert back.default == {"progression": 1.0}
+
+
 def test_there_is_nothing_to_go_back_to_where_the_champion_was_always_the_same() -> None:
     assert guarded(POLICY, [POLICY]) is None
     assert guarded(SHARED, [POLICY, SHARED]) is None

@@ -82,6 +82,15 @@ def test_a_version_that_is_not_there_lists_those_that_are(registry: FolderRegist
         FolderRegistry(tmp_path / "empty").find("linear")
 
 
+def test_a_version_whose_package_is_gone_says_what_brings_it_back(
+    registry: FolderRegistry, tmp_path: Path
+) -> None:
+    version = registry.put(a_package(tmp_path / "a", "a"))
+    version.path.rename(tmp_path / "gone")
+    with pytest.raises(UnknownVersion, match=r"of linear@1 .* is gone from .*`podium train linear` makes it"):
+        registry.find("linear")
+
+
 def test_an_ambiguous_prefix_lists_what_it_could_be(registry: FolderRegistry, tmp_path: Path) -> None:
     version = registry.put(a_package(tmp_path / "a", "a"))
     entry = registry.folder / "models" / "linear" / "1"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from podium.errors import PolicyError
 from podium.records import Contender, Policy, Role
@@ -72,6 +73,7 @@ def test_a_share_that_grows_moves_nobody_back(one: float, other: float, n: int) 
         assert side(Shares(policy(large)), KEYS[n]) == "model-0"
 
 
+@example([0.25, 0.125, 0.125, 0.25], 0, 881)  # where each took a part of what those before it left
 @given(st.lists(st.floats(0, 0.25), min_size=2, max_size=4), st.integers(0, 3), st.integers(0, 1999))
 def test_a_share_that_grows_takes_keys_and_gives_none_of_its_own(
     found: list[float], which: int, n: int
@@ -102,3 +104,10 @@ def test_shares_that_cannot_be_are_refused(shares: tuple[float, ...], words: str
 
 def test_shares_of_all_the_traffic_are_fine() -> None:
     check_shares(policy(0.1, 0.2, 0.7))
+
+
+def test_only_a_challenger_has_a_share() -> None:
+    canary = Contender(model="reference", version="0a1b2c3d4e5f", number=1, role=Role.CANARY, share=0.1)
+    found = policy(0.1)
+    with pytest.raises(PolicyError, match="for a challenger, and reference@0a1b2c3d4e5f is canary"):
+        check_shares(replace(found, contenders=(*found.contenders, canary)))
