@@ -67,7 +67,7 @@ def _train(
 ) -> Version:
     before = {version.digest for version in registry.versions(model.name)}
     with tempfile.TemporaryDirectory(prefix="podium-") as folder, _working(f"training {model.name} …"):
-        packed = _packed(project, model, registry, Path(folder), trust_pickle)
+        packed = _packed(project, model, registry, Path(folder), trust_pickle=trust_pickle, trust=trust)
         trusted = _trusted(packed, trust)
         version = registry.put(packed.folder)
     click.echo(f"{model.name} {version.number}  {version.digest}")
@@ -81,10 +81,23 @@ def _train(
 
 
 def _packed(
-    project: Project, model: ModelSettings, registry: FolderRegistry, into: Path, trust_pickle: bool
+    project: Project,
+    model: ModelSettings,
+    registry: FolderRegistry,
+    into: Path,
+    *,
+    trust_pickle: bool,
+    trust: Trust,
 ) -> Packed:
     if model.module is not None:
-        return pack(model.module, model=model.name, root=project.folder, into=into, trust_pickle=trust_pickle)
+        return pack(
+            model.module,
+            model=model.name,
+            root=project.folder,
+            into=into,
+            trust_pickle=trust_pickle,
+            trust=trust,
+        )
     said = described(project, model.name, champion_of(project, registry))
     if model.sql is not None:
         return pack_sql(said, model.sql, into=into)

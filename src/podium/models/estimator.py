@@ -36,7 +36,7 @@ def names_of(outputs: Schema) -> list[str]:
 
 def answers(model: Any, fed: Any, names: list[str]) -> dict[str, np.ndarray]:
     """What `predict`, and `predict_proba` where there is one, say under these output names."""
-    found = _named(np.asarray(model.predict(fed)), names)
+    found = named(np.asarray(model.predict(fed)), names)
     if hasattr(model, "predict_proba"):
         probabilities = model.predict_proba(fed)
         each = probabilities if isinstance(probabilities, list) else [probabilities]
@@ -44,7 +44,7 @@ def answers(model: Any, fed: Any, names: list[str]) -> dict[str, np.ndarray]:
     return found
 
 
-def _named(predicted: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+def named(predicted: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
     if len(names) == 1:
         return {names[0]: predicted}
     if predicted.ndim != 2 or predicted.shape[1] != len(names):

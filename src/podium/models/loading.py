@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from podium.errors import PackageError, PodiumError
 from podium.models import manifest as manifests
 from podium.models import samples as sample_files
 from podium.models.digest import verify
@@ -64,7 +65,7 @@ def load(
     samples = sample_files.read(path, manifest)
     scorer = Scorer(digest=expected, manifest=manifest, samples=samples, predictor=predictor)
     try:
-        sample_files.check(manifest, samples, scorer.predict(samples.inputs))
+        sample_files.check(manifest, samples, _answers(manifest.model, scorer.predictor, samples))
     except BaseException:
         scorer.close()
         raise
@@ -82,3 +83,15 @@ def trusted(path: Path, *, trust: Trust, digest: str) -> Manifest:
     if runs:
         trust.check(manifest.model, digest, what=runs)
     return manifest
+
+
+def _answers(model: str, predictor: Predictor, samples: Samples) -> dict[str, np.ndarray]:
+    try:
+        return predictor.predict(samples.inputs)
+    except PodiumError:
+        raise
+    except Exception as error:  # whatever the model, or its library, raises
+        said = str(error).strip().partition("\n")[0][:300]
+        raise PackageError(
+            f"{model} does not score its own samples: {type(error).__name__}: {said}"
+        ) from error

@@ -18,7 +18,12 @@ CODE = "code"
 """The folder of a package that holds modules."""
 
 _PREFIX = "podium_model_"
-_OF_EXTRA = {"sklearn", "pandas", "onnxruntime", "skl2onnx", "skops"}
+_EXTRAS = {
+    **dict.fromkeys(("sklearn", "pandas", "onnx", "onnxruntime", "skl2onnx", "skops"), "models"),
+    **{name: name for name in ("lightgbm", "torch", "treelite", "xgboost")},
+}
+"""Which extra brings what a model's module may import."""
+
 _FOREIGN = {"site-packages", "dist-packages", "node_modules", "__pycache__"}
 
 
@@ -29,12 +34,19 @@ def imported(file: Path, root: Path) -> Iterator[ModuleType]:
     Afterwards those are forgotten, so another model with a neighbour of the same name gets its own.
     Raises ProjectError with the line that failed.
     """
+    with importing(file.parent, root, root=root):
+        yield _execute(file)
+
+
+@contextmanager
+def importing(*folders: Path, root: Path) -> Iterator[None]:
+    """Imports look into these folders first. Afterwards the modules of `root` are forgotten."""
     path, quiet, before = list(sys.path), sys.dont_write_bytecode, set(sys.modules)
-    sys.path[:0] = [str(file.parent), str(root)]
+    sys.path[:0] = [str(folder) for folder in folders]
     sys.dont_write_bytecode = True  # a package is immutable, a project's folder is its owner's
     importlib.invalidate_caches()
     try:
-        yield _execute(file)
+        yield
     finally:
         sys.path[:] = path
         sys.dont_write_bytecode = quiet
@@ -52,8 +64,8 @@ def _execute(file: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except ModuleNotFoundError as error:
-        if error.name in _OF_EXTRA:
-            raise MissingExtra(f"{where(error, file)}: {error.name}", "models") from error
+        if error.name in _EXTRAS:
+            raise MissingExtra(f"{where(error, file)}: {error.name}", _EXTRAS[error.name]) from error
         raise ProjectError(f"{where(error, file)}: {error}; install it, or correct the name") from error
     except Exception as error:
         raise ProjectError(f"{where(error, file)}: {type(error).__name__}: {error}") from error

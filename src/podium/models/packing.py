@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,11 +15,11 @@ import numpy as np
 from msgspec.structs import replace as with_fields
 
 from podium.errors import ModelFailed, PackageError, ProjectError, Untrusted
-from podium.models import modules, requirements
+from podium.models import modules, native, requirements
 from podium.models.estimator import answers, layout_of, outputs_of
 from podium.models.examples import Examples, examples_of, mixed, training_of
 from podium.models.formats import format_of
-from podium.models.formats.base import EXACT, Fitted, Unfit, Written
+from podium.models.formats.base import EXACT, Fitted, Given, Kept, Unfit, Written
 from podium.models.layout import Layout, feed
 from podium.models.manifest import Manifest
 from podium.models.profiling import profiles_of
@@ -26,6 +27,7 @@ from podium.models.revision import revision_of
 from podium.models.sealing import Packed, seal
 from podium.models.trained import Model, Trained
 from podium.models.training import trained_by
+from podium.models.trust import Trust, trust_path
 from podium.models.values import conform_all, fingerprint, rows_of
 from podium.schema import Columns, Field, Schema, schema_of
 
@@ -43,32 +45,28 @@ class _Source:
     into: Path
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Content:
-    """The model's own files are in the folder; the rest follows from this."""
-
-    format: str
-    outputs: Schema
-    answers: Columns
-    written: Written
-
-
-def pack(file: Path, *, model: str, root: Path, into: Path, trust_pickle: bool = False) -> Packed:
+def pack(
+    file: Path, *, model: str, root: Path, into: Path, trust_pickle: bool = False, trust: Trust | None = None
+) -> Packed:
     """Train the model in `file`, a module of the project in `root`, and pack it into an empty folder.
 
+    `trust` is asked about a model's own file whose reading would run code; without one, none is read.
     Raises ProjectError for a module that says something that cannot be, PackageError where no format
     holds the model, Untrusted where only a pickle would and `trust_pickle` is false.
     """
     try:
-        return _pack(file.resolve(), model, root.resolve(), into, trust_pickle)
+        trust = trust or Trust(path=trust_path(os.environ))
+        return _pack(file.resolve(), model, root.resolve(), into, trust_pickle=trust_pickle, trust=trust)
     except OSError as error:
         raise PackageError(f"{model} cannot be packed in {into}: {error.strerror}") from error
 
 
-def _pack(file: Path, model: str, root: Path, into: Path, trust_pickle: bool) -> Packed:
+def _pack(file: Path, model: str, root: Path, into: Path, *, trust_pickle: bool, trust: Trust) -> Packed:
     root = root if file.is_relative_to(root) else file.parent
     with modules.imported(file, root) as module:
         trained = trained_by(module, file)
+        if isinstance(trained.model, Path):
+            trained = replace(trained, model=native.read(file.parent / trained.model, model, trust))
         examples = examples_of(trained.inputs)
         training = training_of(trained.training, examples)
         if training is not None:
@@ -76,6 +74,8 @@ def _pack(file: Path, model: str, root: Path, into: Path, trust_pickle: bool) ->
         source = _Source(module=module, file=file, root=root, into=into)
         if isinstance(trained.model, Model):
             content = _class(source, trained.model, trained, examples)
+        elif format := native.format_for(trained.model):
+            content = _native(source, format, trained, examples)
         else:
             content = _estimator(source, trained, examples, trust_pickle)
     manifest = _manifest(model, file, trained, examples, content)
@@ -91,7 +91,7 @@ def _pack(file: Path, model: str, root: Path, into: Path, trust_pickle: bool) ->
     )
 
 
-def _manifest(model: str, file: Path, trained: Trained, examples: Examples, content: _Content) -> Manifest:
+def _manifest(model: str, file: Path, trained: Trained, examples: Examples, content: Kept) -> Manifest:
     return Manifest(
         model=model,
         format=content.format,
@@ -123,10 +123,29 @@ def _names(output: str | Sequence[str]) -> list[str]:
     return names
 
 
+# --- a model that its own library keeps, or a file ------------------------------------------
+
+
+def _native(source: _Source, format: str, trained: Trained, examples: Examples) -> Kept:
+    if examples.declared:
+        raise ProjectError(f"{source.file.name}: inputs are examples here, the model is proved on them")
+    given = Given(
+        model=trained.model,
+        inputs=examples.inputs,
+        columns=examples.columns,
+        names=_names(trained.output),
+        folder=source.into,
+    )
+    try:
+        return format_of(format).keep(given)
+    except ProjectError as error:
+        raise ProjectError(f"{source.file.name}: {error}") from None
+
+
 # --- a model with scikit-learn's API --------------------------------------------------------
 
 
-def _estimator(source: _Source, trained: Trained, examples: Examples, trust_pickle: bool) -> _Content:
+def _estimator(source: _Source, trained: Trained, examples: Examples, trust_pickle: bool) -> Kept:
     model, columns, file = trained.model, examples.columns, source.file
     if not hasattr(model, "predict"):
         raise ProjectError(f"{file.name}: {type(model).__name__} has no predict(), so it cannot be a model")
@@ -145,7 +164,7 @@ def _estimator(source: _Source, trained: Trained, examples: Examples, trust_pick
         keep_code=partial(modules.copy, file, source.root),
     )
     name, written = _first_fit(fitted, source.into, trust_pickle)
-    return _Content(
+    return Kept(
         format=name,
         outputs=outputs,
         answers=conform_all(outputs, found, rows_of(columns)),
@@ -186,7 +205,7 @@ def _with_reasons(written: Written, reasons: Sequence[str]) -> Written:
 # --- a podium.Model -------------------------------------------------------------------------
 
 
-def _class(source: _Source, model: Model, trained: Trained, examples: Examples) -> _Content:
+def _class(source: _Source, model: Model, trained: Trained, examples: Examples) -> Kept:
     file, into, kind = source.file, source.into, type(model).__name__
     if getattr(source.module, kind, None) is not type(model):
         raise ProjectError(f"{file.name}: the model's class {kind} must be a name of this module")
@@ -195,7 +214,7 @@ def _class(source: _Source, model: Model, trained: Trained, examples: Examples) 
     _save(model, into, file)
     found = _asked(into, code, examples)
     outputs = _outputs(found, _names(trained.output), file)
-    return _Content(
+    return Kept(
         format="python",
         outputs=outputs,
         answers=conform_all(outputs, found, rows_of(examples.columns)),

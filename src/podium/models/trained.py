@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Trained:
     """A trained model, and what is needed to serve it.
 
-    `model` has scikit-learn's API, or is a `podium.Model`. `inputs` are examples (a data frame, a
+    `model` has scikit-learn's API, is another library's that Podium knows (docs/models.md) or the path
+    of its file, or is a `podium.Model`. `inputs` are examples (a data frame, a
     mapping of arrays, a list of dicts or one array): the schema is read from them, and some of them
     become the package's sample requests. A `podium.Model` may declare types instead, as in
     `{"bmi": "float", "image": "float[28][28]"}`. `output` names what `predict` returns; a classifier

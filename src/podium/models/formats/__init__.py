@@ -23,6 +23,11 @@ class Entry(NamedTuple):
 
 FORMATS = {
     "onnx": Entry("podium.models.formats.onnx"),
+    "xgboost": Entry("podium.models.formats.xgboost"),
+    "lightgbm": Entry("podium.models.formats.lightgbm"),
+    "treelite": Entry("podium.models.formats.treelite"),
+    "torch": Entry("podium.models.formats.torch", runs="a PyTorch program"),
+    "mlflow": Entry("podium.models.formats.mlflow", runs="an MLflow python_function"),
     "skops": Entry("podium.models.formats.skops"),
     "pickle": Entry("podium.models.formats.pickle", runs="a pickle"),
     "python": Entry("podium.models.formats.python", runs="a Python class"),

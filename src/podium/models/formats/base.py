@@ -9,8 +9,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from podium.errors import PackageError, VersionConflict
 from podium.models.layout import Layout
 from podium.models.manifest import Manifest, Tolerance
+from podium.models.requirements import older
 from podium.schema import Columns, Schema
 
 EXACT = Tolerance(relative=1e-9, absolute=1e-12)
@@ -79,14 +81,55 @@ class Unfit:
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """A model that its own library keeps: an object of that library, or a file that somebody made.
+
+    `columns` are the examples, `names` what `output` says, `folder` is the package that it grows into.
+    """
+
+    model: Any
+    inputs: Schema
+    columns: Columns
+    names: list[str]
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """The model's own files are in the package; the rest of a package follows from this."""
+
+    format: str
+    outputs: Schema
+    answers: Columns
+    written: Written
+
+
 class Format(Protocol):
     """A format's module.
 
-    Not all of them write: what is no scikit-learn model has a way of its own into its package.
+    Not all of them have all of this: `write` is for scikit-learn's models, `keep` for other libraries',
+    and what is neither has a way of its own into its package.
     """
 
     def write(self, fitted: Fitted, package: Path) -> Written | Unfit:
         """Put the model's files into the folder, or say why not."""
 
+    def keep(self, given: Given) -> Kept:
+        """Put what its library keeps into the package. Raises ProjectError, PackageError or MissingExtra."""
+
     def open(self, package: Path, manifest: Manifest, allowed: Allowed) -> Predictor:
         """Raises MissingExtra, VersionConflict, Untrusted or PackageError."""
+
+
+def unreadable(manifest: Manifest, library: str, installed: str, error: Exception | str) -> PackageError:
+    """What it means that a library does not read a package's file: it is too old, or the file is bad."""
+    said = (str(error).strip() or type(error).__name__).partition("\n")[0][:200]
+    by_name = {name.partition("-cpu")[0]: version for name, version in manifest.libraries.items()}
+    packed = by_name.get(library, installed)
+    if older(installed, packed):
+        return VersionConflict(
+            f"{manifest.model}: the installed {library} {installed} cannot read what {packed} wrote: {said}; "
+            "install the package's requirements.txt"
+        )
+    return PackageError(f"{manifest.model}: its {manifest.format} file is damaged or hostile: {said}")

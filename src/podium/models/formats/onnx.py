@@ -1,6 +1,7 @@
 """ONNX: a graph of numeric operations, run by onnxruntime. Loading one runs no code of the package.
 
-A conversion counts only where it reproduces the original's answers. It is tried in double precision
+A graph is a file that somebody made (`podium.models.formats.onnx_file`), or is converted here. A
+conversion counts only where it reproduces the original's answers. It is tried in double precision
 first, then in single; columns side by side first, then each by itself.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from podium.errors import MissingExtra, ModelFailed, VersionConflict
 from podium.models.estimator import Estimator, names_of
-from podium.models.formats.base import EXACT, SINGLE_RELATIVE, Allowed, Fitted, Unfit, Written
+from podium.models.formats.base import EXACT, SINGLE_RELATIVE, Allowed, Fitted, Given, Kept, Unfit, Written
 from podium.models.formats.trees import has_trees, sum_in_double
 from podium.models.layout import SINGLE, Feed, Layout, feed
 from podium.models.manifest import Manifest, Tolerance
@@ -32,6 +33,20 @@ except ImportError:
     raise MissingExtra("onnxruntime", "models") from None
 
 FILE = "model.onnx"
+DTYPES = {
+    "tensor(bool)": np.dtype("?"),
+    "tensor(double)": np.dtype("<f8"),
+    "tensor(float)": SINGLE,
+    "tensor(float16)": np.dtype("<f2"),
+    "tensor(int16)": np.dtype("<i2"),
+    "tensor(int32)": np.dtype("<i4"),
+    "tensor(int64)": np.dtype("<i8"),
+    "tensor(int8)": np.dtype("i1"),
+    "tensor(string)": np.dtype(object),
+    "tensor(uint8)": np.dtype("u1"),
+}
+"""What a graph may take."""
+
 INPUT = "x"
 """The name of the only input where the columns are side by side."""
 
@@ -43,14 +58,13 @@ class OnnxPredictor:
     """A session behind columns. What can be decided once is: this is called for every frame."""
 
     def __init__(self, graph: bytes, layout: Layout, inputs: Schema, outputs: Schema, threads: int) -> None:
-        session = onnxruntime.InferenceSession(graph, _options(threads), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(graph, options(threads), providers=["CPUExecutionProvider"])
         self._run = session.run
-        single = any(taken.type == "tensor(float)" for taken in session.get_inputs())
-        self._feed = _feed(layout, inputs, single)
+        self._feed = fed(layout, inputs, session.get_inputs())
         names = names_of(outputs)
-        self._several = len(names) > 1  # regressions: their outputs are the columns of one tensor
         given = [output.name for output in session.get_outputs()]
-        self._wanted = given[: 1 + (len(outputs.fields) > len(names))]
+        self._several = len(names) > 1 and len(given) == 1  # their outputs are the columns of one tensor
+        self._wanted = wanted(given, list(outputs.names))
         self._outputs = [(field.name, field) for field in outputs.fields]
         self._first = inputs.names[0]
 
@@ -65,7 +79,7 @@ class OnnxPredictor:
         }
 
 
-def _options(threads: int) -> Any:
+def options(threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -74,29 +88,43 @@ def _options(threads: int) -> Any:
     return options
 
 
-def _feed(layout: Layout, inputs: Schema, single: bool) -> Feed:
-    """From columns to what the session takes: arrays by the names of its inputs."""
+def fed(layout: Layout, inputs: Schema, taken: Sequence[Any]) -> Feed:
+    """From columns to what the session takes: arrays by the names of its inputs, and of their types."""
+    types = {each.name: DTYPES.get(each.type, np.dtype(object)) for each in taken}
     if layout is Layout.SEPARATE:
-        cast = [field.name for field in inputs.fields if single and field.type is Kind.FLOAT]
-        fed = feed(layout, inputs)
-        return lambda columns: fed(columns) | {n: columns[n].astype(SINGLE).reshape(-1, 1) for n in cast}
-    if layout is Layout.ARRAY and single:
+        flat = {each.name for each in taken if len(each.shape) == 1}
+        plan = [(name, types[name], name in flat or inputs[name].shape) for name in inputs.names]
+        return lambda columns: {
+            name: _as(columns[name] if as_is else columns[name].reshape(-1, 1), dtype)
+            for name, dtype, as_is in plan
+        }
+    ((name, dtype),) = types.items()
+    if layout is Layout.ARRAY:
         (only,) = inputs.names
-        return lambda columns: {INPUT: columns[only].astype(SINGLE)}
-    fed = feed(layout, inputs, number=SINGLE) if single else feed(layout, inputs)
-    return lambda columns: {INPUT: fed(columns)}
+        return lambda columns: {name: _as(columns[only], dtype)}
+    put_together = feed(layout, inputs, number=SINGLE) if dtype == SINGLE else feed(layout, inputs)
+    return lambda columns: {name: _as(put_together(columns), dtype)}
+
+
+def _as(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    return values if values.dtype == dtype else values.astype(dtype)
+
+
+def wanted(given: list[str], outputs: list[str]) -> list[str]:
+    """The graph's outputs for these: by their names where it has all of them, else the first ones."""
+    return outputs if set(outputs) <= set(given) else given[: len(outputs)]
 
 
 def open(package: Path, manifest: Manifest, allowed: Allowed) -> OnnxPredictor:
-    graph = (package / FILE).read_bytes()
     try:
+        graph = (package / FILE).read_bytes()
         return OnnxPredictor(
             graph, Layout(manifest.layout), manifest.inputs, manifest.outputs, allowed.threads
         )
     except Exception as error:  # onnxruntime's exceptions share no base; the bytes are those of the digest
         raise VersionConflict(
             f"{manifest.model}: the installed onnxruntime {onnxruntime.__version__} cannot read what "
-            f"{manifest.libraries.get('onnxruntime', 'a newer one')} wrote: {_first_line(error)}; install "
+            f"{manifest.libraries.get('onnxruntime', 'a newer one')} wrote: {first_line(error)}; install "
             "the package's requirements.txt"
         ) from None
 
@@ -104,19 +132,25 @@ def open(package: Path, manifest: Manifest, allowed: Allowed) -> OnnxPredictor:
 # --- writing --------------------------------------------------------------------------------
 
 
+def keep(given: Given) -> Kept:
+    from podium.models.formats import onnx_file  # only while packing, and it needs this module
+
+    return onnx_file.keep(given)
+
+
 def write(fitted: Fitted, package: Path) -> Written | Unfit:
     original = Estimator(fitted.model, fitted.layout, fitted.inputs, fitted.outputs)
     expected = original.predict(fitted.probes)
     reasons = []
     for layout, single in _ways(fitted):
-        tolerance = _single_tolerance(expected) if single else EXACT
+        tolerance = single_tolerance(expected) if single else EXACT
         try:
             graph = _convert(fitted, layout, single)
             agrees = _agrees(graph, fitted, layout, expected, tolerance)
         except MissingExtra:
             raise
         except Exception as error:  # converters and sessions raise whatever they like: it does not fit
-            reasons.append(_first_line(error))
+            reasons.append(first_line(error))
             continue
         if agrees:
             (package / FILE).write_bytes(graph)
@@ -139,7 +173,7 @@ def _ways(fitted: Fitted) -> Iterator[tuple[Layout, bool]]:
             yield layout, single
 
 
-def _single_tolerance(expected: Columns) -> Tolerance:
+def single_tolerance(expected: Columns) -> Tolerance:
     """Close to zero a single's error is relative to the numbers that were added up."""
     numbers = [np.abs(values).max() for values in expected.values() if values.dtype.kind == "f"]
     return Tolerance(
@@ -196,5 +230,5 @@ def _agrees(graph: bytes, fitted: Fitted, layout: Layout, expected: Columns, tol
     return True
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0][:200] or type(error).__name__

@@ -6,10 +6,11 @@ import io
 import json
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from podium.errors import MissingExtra, Untrusted, VersionConflict
+from podium.errors import MissingExtra, PackageError, Untrusted, VersionConflict
 from podium.models.estimator import Estimator
 from podium.models.formats.base import EXACT, Allowed, Fitted, Unfit, Written
 from podium.models.layout import Layout
@@ -88,11 +89,26 @@ def open(package: Path, manifest: Manifest, allowed: Allowed) -> Estimator:
     return Estimator(model, Layout(manifest.layout), manifest.inputs, manifest.outputs)
 
 
-def _loaded(content: bytes) -> Any:
+def read(content: bytes, name: str, *, also: Sequence[str] = ()) -> Any:
+    """The model in somebody's file, if it holds nothing unknown. Raises Untrusted or PackageError.
+
+    `also` are types that the caller trusts in this file.
+    """
+    try:
+        unknown = [found for found in _unknown(content) if found not in also]
+        model = None if unknown else _loaded(content, [*TRUSTED, *also])
+    except Exception as error:  # whatever a type's own constructor raises
+        raise PackageError(f"{name} is no file that skops reads: {error}") from None
+    if unknown:
+        raise Untrusted(f"{name} holds {', '.join(unknown)}, which Podium does not know as harmless")
+    return model
+
+
+def _loaded(content: bytes, trusted: Sequence[str] = TRUSTED) -> Any:
     with warnings.catch_warnings():
         # Of an older scikit-learn: the samples, checked next, tell whether it matters.
         warnings.simplefilter("ignore", InconsistentVersionWarning)
-        return skops.loads(content, trusted=TRUSTED)
+        return skops.loads(content, trusted=list(trusted))
 
 
 def _unknown(content: bytes) -> list[str]:
