@@ -207,7 +207,9 @@ class Archiver:
         """The entries that go into tables now: a sighting brings rows once both of its halves are there."""
         now = time.monotonic()
         if isinstance(entry.frame, SeenFrame):
-            yield from self._sightings.seen(entry, now)
+            # After a start its frame may have been trimmed, and it not, because another one waited.
+            if not self._tables.has(names.DECOY, *mark_of(entry)):
+                yield from self._sightings.seen(entry, now)
             return
         yield entry
         if entry.table == names.REQUESTS:
@@ -216,13 +218,12 @@ class Archiver:
     def _settle(self) -> None:
         """After a commit: what no table needs any more may be trimmed."""
         for seen in self._sightings.unproven(time.monotonic()):
-            if not self._tables.has(names.DECOY, *mark_of(seen)):
-                self._board.counter("unproven").add()
-                self._loud.say(
-                    "the decoy saw a frame (%s, %d) other than the one that was kept, or none was kept: the "
-                    "decoy's table lacks it",
-                    *mark_of(seen),
-                )
+            self._board.counter("unproven").add()
+            self._loud.say(
+                "the decoy saw a frame (%s, %d) other than the one that was kept, or none was kept: the "
+                "decoy's table lacks it",
+                *mark_of(seen),
+            )
         self._settled = self._sightings.whole(self._after)
 
     def _append(self, entries: Sequence[Entry[Any]]) -> None:

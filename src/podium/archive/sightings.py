@@ -55,17 +55,17 @@ class Sightings:
         self._sent: OrderedDict[Key, _Sent] = OrderedDict()
         self._seen: OrderedDict[Key, _Seen] = OrderedDict()
         self._bytes = 0
+        self._last: dict[str, int] = {}
         self._unproven: list[Entry[SeenFrame]] = []
 
     def sent(self, entry: Entry[InputFrame], payload: bytes, now: float) -> Sequence[Entry[InputFrame]]:
         """An input frame was kept; the rows of the decoy's table that this completes."""
         key = (entry.source, entry.seq)
-        if not _is_awaited(entry.frame, payload):
+        if not _is_awaited(entry.frame, payload) or self._is_repeated(entry):
             return ()
         sent = _Sent(entry=entry, digest=digest(payload), size=len(payload), until=now + WAIT_SECONDS)
         if key in self._seen:
             return self._paired(sent, self._seen.pop(key).entry)
-        self._forget(key)
         self._sent[key] = sent
         self._bytes += sent.size
         while self._bytes > WAIT_BYTES:
@@ -74,6 +74,8 @@ class Sightings:
 
     def seen(self, entry: Entry[SeenFrame], now: float) -> Sequence[Entry[InputFrame]]:
         """The decoy saw a frame; the rows of its table that this completes."""
+        if self._is_repeated(entry):
+            return ()
         key = (entry.frame.origin, entry.frame.frame)
         sent = self._sent.get(key)
         if sent is None:
@@ -101,6 +103,12 @@ class Sightings:
             self._unproven.append(seen)
             return ()
         return (_row_entry(sent.entry, seen),)
+
+    def _is_repeated(self, entry: Entry[Any]) -> bool:
+        """What a returning broker repeats has found its other half, or waits for it."""
+        last = self._last.get(entry.source, -1)
+        self._last[entry.source] = max(last, entry.seq)
+        return entry.seq <= last
 
     def _forget(self, key: Key) -> None:
         sent = self._sent.pop(key, None)

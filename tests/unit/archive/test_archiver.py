@@ -278,9 +278,10 @@ async def test_what_the_decoy_saw_and_was_not_kept_is_counted_and_said(
     sent, never = large(gateway, "a"), large(gateway, "b")
     other = replace(sent, keys=["another"])
     async with scene.archiving():
-        await scene.publish(sent, decoy.seen(other), decoy.seen(never), gateway.answers(["a"]))
+        after = large(gateway, "c")
+        await scene.publish(sent, decoy.seen(other), decoy.seen(never), after, decoy.seen(after))
         await until(lambda: scene.counter("unproven") == 2)
-    assert saw(scene) == {}
+    assert saw(scene) == {"c": 3 * MANY_ROWS}
     assert "the decoy's table lacks it" in caplog.text
 
 

@@ -110,6 +110,16 @@ def test_frames_that_wait_have_a_limit_in_bytes(scene: Scene, monkeypatch: pytes
     assert [len(entries) for entries in found] == [0, 1, 1]
 
 
+def test_what_a_returning_broker_repeats_is_neither_there_twice_nor_unproven(scene: Scene) -> None:
+    gateway, decoy = Process(), Process("decoy-1")
+    sent = gateway.input(["a"], rows=LARGE)
+    seen = decoy.seen(sent)
+    found = [scene.keep(half) for half in (sent, seen, sent, seen, seen, sent)]
+    assert [len(entries) for entries in found] == [0, 1, 0, 0, 0, 0]
+    assert scene.whole() == 6
+    assert list(scene.sightings.unproven(WAIT_SECONDS)) == []
+
+
 def test_two_decoys_and_two_gateways_keep_orders_of_their_own(scene: Scene) -> None:
     gateways = [Process("gateway-1"), Process("gateway-2")]
     decoys = [Process("decoy-1"), Process("decoy-2")]
