@@ -6,6 +6,7 @@ that a mistake in Podium's own encoder cannot hide. The same script always write
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import struct
@@ -280,6 +281,13 @@ def others() -> Iterator[Vector]:
         encode(decoy | {"input": encode(seen)}),
         meaning(decoy | {"input": seen}),
     )
+    digest = hashlib.sha256(encode(seen)).digest()
+    yield valid(
+        "seen",
+        "The SHA-256 of the bytes of `input-one-request`, as they reached the decoy.",
+        envelope("seen", source="decoy-5eed", seq=2)
+        | {"origin": seen["source"], "frame": seen["seq"], "done": NOW + 900, "digest": digest},
+    )
     probe = envelope("probe", source="gateway", seq=0) | {"reply": "probed.77"}
     yield valid("probe", "Asks one contender to answer on `reply`.", probe)
     lookup = envelope("lookup", source="outcomes-00c0ffee", seq=3) | {"reply": "found.00c0ffee", "ids": IDS}
@@ -409,7 +417,7 @@ def _wire(value: Any) -> Any:
 
 
 def meaning(value: Any) -> Any:
-    """As JSON: a tensor with its values, the keys of a map as text."""
+    """As JSON: a tensor with its values, the keys of a map as text, bytes as hexadecimal digits."""
     match value:
         case Tensor():
             return value.meaning()
@@ -417,6 +425,8 @@ def meaning(value: Any) -> Any:
             return {str(key): meaning(each) for key, each in value.items()}
         case list():
             return [meaning(each) for each in value]
+        case bytes():
+            return value.hex()
     return value
 
 

@@ -16,21 +16,32 @@ from pathlib import Path
 
 import pytest
 from tests.unit.archive import looking
-from tests.unit.archive.traffic import ENDPOINT, traffic
+from tests.unit.archive.traffic import ENDPOINT, MANY_ROWS, traffic
 
 from podium import counters
 from podium.node.broker import Broker
-from podium.protocol.frames import AnswersFrame, DecoyFrame, Frame, InputFrame, ScoresFrame, encode
+from podium.protocol.frames import (
+    AnswersFrame,
+    DecoyFrame,
+    Frame,
+    InputFrame,
+    ScoresFrame,
+    SeenFrame,
+    encode,
+)
 from podium.streams.nats import NatsStream
 
 ROOT = Path(__file__).parents[2]
 PATH = os.pathsep.join((str(ROOT), str(ROOT / "src")))
 PATIENCE = 60.0
+SIZES = [(1, 600), (MANY_ROWS, 200)]
+"""Rows of a request, and how many frames of three requests: what the decoy sends of them differs."""
 SUBJECTS = {
     InputFrame: "input",
     ScoresFrame: "scores.gateway-1",
     AnswersFrame: "answers",
     DecoyFrame: "decoy",
+    SeenFrame: "decoy",
 }
 
 
@@ -108,15 +119,18 @@ async def stop(process: asyncio.subprocess.Process) -> None:
         assert await process.wait() == 0
 
 
-def assert_each_once(archive: Path, requests: int) -> None:
-    """Each request once in each table, with both of its scores."""
+def assert_each_once(archive: Path, requests: int, rows: int = 1) -> None:
+    """Each row of each request once in each table, with both of its scores."""
     for table, each in {"requests": 1, "decoy": 1, "answers": 1, "scores": 2}.items():
         counts = Counter(looking.ids(str(archive), table))
-        assert (len(counts), set(counts.values())) == (requests, {each}), table
+        assert (len(counts), set(counts.values())) == (requests, {each * rows}), table
 
 
-async def test_an_archiver_that_is_killed_at_any_time_archives_everything_once(scene: Scene) -> None:
-    frames = traffic(600)
+@pytest.mark.parametrize(("rows", "count"), SIZES)
+async def test_an_archiver_that_is_killed_at_any_time_archives_everything_once(
+    scene: Scene, rows: int, count: int
+) -> None:
+    frames = traffic(count, rows=rows)
     choose = random.Random(5)
     await scene.start_broker()
     async with scene.publisher() as stream:
@@ -128,25 +142,28 @@ async def test_an_archiver_that_is_killed_at_any_time_archives_everything_once(s
             await kill(archiver)
         archiver = await scene.start_archiver()
         await publishing
-        await until(lambda: scene.gauge("archived") == 1800)
+        await until(lambda: scene.gauge("archived") == 3 * count)
         await stop(archiver)
-    assert_each_once(scene.archive, 1800)
+    assert_each_once(scene.archive, 3 * count, rows)
 
 
-async def test_a_broker_that_is_killed_under_load_costs_no_row_and_repeats_none(scene: Scene) -> None:
-    frames = traffic(600)
+@pytest.mark.parametrize(("rows", "count"), SIZES)
+async def test_a_broker_that_is_killed_under_load_costs_no_row_and_repeats_none(
+    scene: Scene, rows: int, count: int
+) -> None:
+    frames = traffic(count, rows=rows)
     broker = await scene.start_broker()
     async with scene.publisher() as stream:
         archiver = await scene.start_archiver()
         publishing = asyncio.create_task(publish(stream, frames))
         for share in (1, 2):
-            await until(lambda share=share: scene.gauge("archived") >= 300 * share)
+            await until(lambda share=share: scene.gauge("archived") >= count // 2 * share)
             await kill(broker)
             broker = await scene.start_broker()
         await publishing
-        await until(lambda: scene.gauge("archived") == 1800)
+        await until(lambda: scene.gauge("archived") == 3 * count)
         await stop(archiver)
-    assert_each_once(scene.archive, 1800)
+    assert_each_once(scene.archive, 3 * count, rows)
 
 
 async def test_the_archiver_starts_before_the_broker_is_there_and_stops_cleanly(scene: Scene) -> None:

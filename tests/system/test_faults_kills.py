@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from pathlib import Path
@@ -11,8 +12,13 @@ from tests.system.kept import assert_each_answer_kept_once
 from tests.system.load import BROKEN, REFUSED, Load
 from tests.system.running import edit, until
 
+from podium.counters import merged, total
+
 CALM = 0.7
 """Seconds of load before and after a fault."""
+
+MANY = 2100
+"""Rows of a request that is so large that the decoy sends only its digest."""
 
 QUICK = 'timeout = "2s"'
 """For each model: so long after its deadline a score is still awaited."""
@@ -100,6 +106,25 @@ def test_a_killed_broker_is_back_soon_and_nobody_hangs(project: Path, up: Up) ->
     archive = assert_each_answer_kept_once(node, load)
     refused = {seen.id for seen in load.seen if seen.what == 503}
     assert not refused & archive.ids("answers")
+
+
+def test_what_the_decoy_saw_of_large_requests_is_what_was_kept_and_there_once(project: Path, up: Up) -> None:
+    rows = json.dumps([{"bmi": number / 8} for number in range(MANY)]).encode()
+    node = up(project)
+    with Load(node.url, connections=4, rate=40.0, bodies=(rows,)) as load:
+        for name in ("archiver", "worker decoy 1", "broker", "archiver"):
+            time.sleep(CALM)
+            killed = node.send(name, signal.SIGKILL)
+            node.until_back(name, killed)
+        time.sleep(CALM)
+    assert set(load.counts) <= {200, 503}, load
+    archive = assert_each_answer_kept_once(node, load)
+    seen = archive.ids("decoy")
+    assert seen <= archive.ids("requests")
+    assert len(seen) > 0.5 * len(load.answered), load  # what it did not see while it was dead it cannot have
+    assert archive.count("select id, row, in_bmi from decoy") == MANY * len(seen)
+    assert not archive.rows("select id, row, in_bmi from decoy except select id, row, in_bmi from requests")
+    assert not total(merged(node.folder / ".podium" / "run" / "counters"), "unproven")
 
 
 def test_a_killed_supervisor_takes_every_process_with_it(project: Path, up: Up) -> None:

@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
+from podium.archive import names
 from podium.archive.entries import Door, Entry
 from podium.archive.firsts import FirstScores
+from podium.archive.sightings import Sightings, mark_of
 from podium.archive.tables import Tables
 from podium.counters import Board
 from podium.errors import BadInput, ProjectError, StreamAway
-from podium.protocol.frames import ScoresFrame
+from podium.protocol.frames import ScoresFrame, SeenFrame
 from podium.schema import Schema
 
 log = logging.getLogger(__name__)
@@ -59,8 +61,9 @@ class Archiver:
     On the board it sets the gauges `beat` (µs since the epoch: it lives), `archived` (requests
     whose answer is in the tables, of all time), `outcomes_archived` (the same of outcomes),
     `archive_failing` (1 while nothing can be written), and counts `junk` (messages that fit no
-    table) and `duplicates`. `watch`, which must not raise, is told what was archived, and, while there
-    is nothing, now and then that there was nothing.
+    table), `duplicates` and `unproven` (frames that the decoy saw, and the archiver cannot show). `watch`,
+    which must not raise, is told what was archived, and, while there is nothing, now and then that there
+    was nothing.
     """
 
     def __init__(
@@ -78,11 +81,14 @@ class Archiver:
         self._stream = stream
         self._door = Door(endpoint, inputs, outputs)
         self._firsts = FirstScores()
+        self._sightings = Sightings()
         self._tables = Tables(archive, endpoint, inputs, outputs)
         self._board = board
         self._today = today
         self._watch = watch
+        # From the first message that is still there, whatever the tables have: it may be half of a sighting.
         self._after = 0
+        self._settled = 0
         self._trimmed = 0
         self._limit = FIRST_LIMIT
         self._next_trim = 0.0
@@ -102,7 +108,6 @@ class Archiver:
         try:
             if not await self._persist(self._tables.create, stop):
                 return
-            self._after = self._tables.position
             self._report()
             while not stop.is_set():
                 await self._turn(stop)
@@ -117,6 +122,7 @@ class Archiver:
         if messages and not await self._store(messages, stop):
             return
         if not messages:
+            self._settle()
             await asyncio.to_thread(self._watch, ())
         await self._trim()
         await self._tidy(busy=_is_full(messages))
@@ -162,12 +168,12 @@ class Archiver:
 
     async def _trim(self) -> None:
         """Let the stream forget what is committed; now and then, for it costs the broker work."""
-        if self._after <= self._trimmed or time.monotonic() < self._next_trim:
+        if self._settled <= self._trimmed or time.monotonic() < self._next_trim:
             return
         self._next_trim = time.monotonic() + TRIM_SECONDS
         with suppress(StreamAway):
-            await self._stream.trim(self._after)
-            self._trimmed = self._after
+            await self._stream.trim(self._settled)
+            self._trimmed = self._settled
 
     # --- into the tables --------------------------------------------------------------------
 
@@ -177,12 +183,13 @@ class Archiver:
         if not await self._persist(lambda: self._append(entries), stop):
             return False
         self._after = messages[-1][0]
+        self._settle()
         self._report()
         await asyncio.to_thread(self._watch, entries)
         return True
 
     def _admit(self, messages: Messages) -> list[Entry[Any]]:
-        entries = []
+        entries: list[Entry[Any]] = []
         for position, payload in messages:
             try:
                 entry = self._door.admit(position, payload)
@@ -193,8 +200,31 @@ class Archiver:
             if isinstance(entry.frame, ScoresFrame) and not self._firsts.add(entry.frame):
                 self._board.counter("duplicates").add()
                 continue
-            entries.append(entry)
+            entries += self._rows_of(entry, payload)
         return entries
+
+    def _rows_of(self, entry: Entry[Any], payload: bytes) -> Iterator[Entry[Any]]:
+        """The entries that go into tables now: a sighting brings rows once both of its halves are there."""
+        now = time.monotonic()
+        if isinstance(entry.frame, SeenFrame):
+            # After a start its frame may have been trimmed, and it not, because another one waited.
+            if not self._tables.has(names.DECOY, *mark_of(entry)):
+                yield from self._sightings.seen(entry, now)
+            return
+        yield entry
+        if entry.table == names.REQUESTS:
+            yield from self._sightings.sent(entry, payload, now)
+
+    def _settle(self) -> None:
+        """After a commit: what no table needs any more may be trimmed."""
+        for seen in self._sightings.unproven(time.monotonic()):
+            self._board.counter("unproven").add()
+            self._loud.say(
+                "the decoy saw a frame (%s, %d) other than the one that was kept, or none was kept: the "
+                "decoy's table lacks it",
+                *mark_of(seen),
+            )
+        self._settled = self._sightings.whole(self._after)
 
     def _append(self, entries: Sequence[Entry[Any]]) -> None:
         appended = self._tables.append(entries, self._today())

@@ -24,6 +24,7 @@ from podium.protocol.frames import (
     OutcomesFrame,
     Reader,
     ScoresFrame,
+    SeenFrame,
     Tensor,
 )
 from podium.schema import Schema
@@ -40,7 +41,8 @@ class Entry(Generic[F]):
     """A frame that fits its `table`, at its position in the stream.
 
     `source` and `seq` are those of the message; for a decoy's they are not those of `frame`, which
-    is the input frame that it saw, at `seen` (µs). `total` is the number of rows of all requests.
+    is the input frame that it saw, at `seen` (µs). `total` is the number of rows of all requests. An
+    entry of a `SeenFrame` has no rows until `podium.archive.sightings` finds the input frame.
     """
 
     table: str
@@ -77,6 +79,8 @@ class Door:
                 return self._request(
                     names.DECOY, position, frame, self._input.read(frame.input), seen=frame.done
                 )
+            case SeenFrame():
+                return self._sighting(position, frame)
             case ScoresFrame():
                 return self._score(position, frame)
             case AnswersFrame():
@@ -102,6 +106,20 @@ class Door:
             ids=frame.ids,
             total=total,
             seen=seen,
+        )
+
+    def _sighting(self, position: int, frame: SeenFrame) -> Entry[SeenFrame]:
+        _require(0 <= frame.done < TIME_LIMIT, "the time when it was seen")
+        _require(0 <= frame.frame < INT_LIMIT, "the seq of the frame that was seen")
+        return Entry(
+            table=names.DECOY,
+            position=position,
+            source=frame.source,
+            seq=frame.seq,
+            frame=frame,
+            ids=(),
+            total=0,
+            seen=frame.done,
         )
 
     def _score(self, position: int, frame: ScoresFrame) -> Entry[ScoresFrame]:

@@ -135,6 +135,10 @@ class Table:
         self._remember(marks)
         return Appended(rows=batch.num_rows, duplicates=duplicates)
 
+    def has(self, source: str, seq: int) -> bool:
+        """Whether it has, of this source, the message of this number or a later one."""
+        return seq <= self._mark(source)
+
     def compact(self) -> None:
         """Merge small files."""
         self._delta.update_incremental()  # what somebody removed meanwhile must not be merged

@@ -55,10 +55,9 @@ class Tables:
         """The number of outcomes that are archived, of all time, corrections too."""
         return self._outcomes.requests
 
-    @property
-    def position(self) -> int:
-        """Every message up to here is in its table."""
-        return min(table.position for table in self._tables)
+    def has(self, name: str, source: str, seq: int) -> bool:
+        """Whether the table has what this source sent under this number, or later."""
+        return next(each for each in self._tables if each.layout.name == name).has(source, seq)
 
     def create(self) -> None:
         """Open the tables, and make those that are not there; ProjectError where one does not fit."""

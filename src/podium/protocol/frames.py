@@ -6,6 +6,7 @@ the rows of all the frame's requests one after the other on the first axis.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from podium.schema import Columns
 
 VERSION = 1
+
+DIGESTED_BYTES = 16 * 1024
+"""Of an input frame as large as this the decoy sends the digest, not the bytes."""
 
 
 class Tensor(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -122,6 +126,17 @@ class DecoyFrame(Frame, frozen=True, kw_only=True, tag="decoy"):
     input: bytes
 
 
+class SeenFrame(Frame, frozen=True, kw_only=True, tag="seen"):
+    """What a model was sent, where that is large: the `digest` of an input frame's bytes as they
+    reached the decoy. `origin` and `frame` are that frame's source and seq.
+    """
+
+    origin: str
+    frame: int
+    done: int
+    digest: bytes
+
+
 class OutcomesFrame(Frame, frozen=True, kw_only=True, omit_defaults=True, tag="outcomes"):
     """What really happened, taken in at `done`.
 
@@ -167,7 +182,7 @@ class ProbeFrame(Frame, frozen=True, kw_only=True, tag="probe"):
     reply: str
 
 
-KeptFrame = InputFrame | ScoresFrame | AnswersFrame | DecoyFrame | OutcomesFrame
+KeptFrame = InputFrame | ScoresFrame | AnswersFrame | DecoyFrame | SeenFrame | OutcomesFrame
 
 _encoder = msgspec.msgpack.Encoder()
 F = TypeVar("F", bound=Frame)
@@ -175,6 +190,11 @@ F = TypeVar("F", bound=Frame)
 
 def encode(frame: Frame) -> bytes:
     return _encoder.encode(frame)
+
+
+def digest(payload: bytes) -> bytes:
+    """The SHA-256 of a message, 32 bytes."""
+    return hashlib.sha256(payload).digest()
 
 
 class Reader:

@@ -6,12 +6,13 @@ import logging
 import secrets
 import time
 from types import TracebackType
+from typing import Any
 
 import msgspec
 
 from podium.counters import Board
 from podium.errors import PodiumError
-from podium.protocol.frames import DecoyFrame, Reader, encode
+from podium.protocol.frames import DIGESTED_BYTES, DecoyFrame, Frame, Reader, SeenFrame, digest, encode
 from podium.records import DECOY
 from podium.streams.base import Stream, Subscription
 
@@ -22,7 +23,10 @@ LINGER_SECONDS = 0.02
 
 
 class Decoy:
-    """Listens like any contender, and publishes the bytes that reached it. `async with` joins."""
+    """Listens like any contender, and publishes the bytes that reached it, or their digest.
+
+    `async with` joins.
+    """
 
     def __init__(self, stream: Stream, board: Board) -> None:
         self._stream = stream
@@ -48,20 +52,25 @@ class Decoy:
     def _keep(self, payload: bytes) -> None:
         try:
             seen: _Head = self._work.read(payload)
-            frame = DecoyFrame(
-                endpoint=seen.endpoint,
-                revision=seen.revision,
-                source=self._source,
-                seq=self._seq + 1,
-                done=time.time_ns() // 1000,
-                input=payload,
-            )
-            self._stream.publish("decoy", encode(frame))
+            self._stream.publish("decoy", encode(self._frame(seen, payload)))
         except PodiumError as error:
             log.error("decoy: %s", error)
             return
         self._seq += 1
         self._seen.add(len(seen.deadline))
+
+    def _frame(self, seen: _Head, payload: bytes) -> Frame:
+        envelope: dict[str, Any] = {
+            "endpoint": seen.endpoint,
+            "revision": seen.revision,
+            "source": self._source,
+            "seq": self._seq + 1,
+        }
+        done = time.time_ns() // 1000
+        if len(payload) < DIGESTED_BYTES:
+            return DecoyFrame(**envelope, done=done, input=payload)
+        # What is large passes the broker, its file and the archiver once already.
+        return SeenFrame(**envelope, done=done, origin=seen.source, frame=seen.seq, digest=digest(payload))
 
 
 class _Head(msgspec.Struct, frozen=True, tag_field="kind", tag="input"):
@@ -69,5 +78,7 @@ class _Head(msgspec.Struct, frozen=True, tag_field="kind", tag="input"):
 
     endpoint: str
     revision: int
+    source: str
+    seq: int
     deadline: list[int]
     v: int = 1

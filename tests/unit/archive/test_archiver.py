@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from podium.archive import archiver as archiver_module
+from podium.archive import sightings as sightings_module
 from podium.archive.archiver import Archiver, limit_for
 from podium.archive.entries import Entry
 from podium.archive.table import Appended
@@ -30,13 +32,14 @@ from podium.protocol.frames import (
     InputFrame,
     OutcomesFrame,
     ScoresFrame,
+    SeenFrame,
     encode,
 )
 from podium.schema import Field, Kind, Schema
 from podium.streams.memory import MemoryBroker, MemoryStream
 
 from . import looking
-from .traffic import ENDPOINT, INPUTS, NOW, OUTPUTS, Process, ids, traffic
+from .traffic import ENDPOINT, INPUTS, MANY_ROWS, NOW, OUTPUTS, Process, ids, traffic
 
 PATIENCE = 20.0
 SUBJECTS = {
@@ -44,6 +47,7 @@ SUBJECTS = {
     ScoresFrame: "scores.gateway-1",
     AnswersFrame: "answers",
     DecoyFrame: "decoy",
+    SeenFrame: "decoy",
     OutcomesFrame: "outcomes",
 }
 
@@ -210,6 +214,91 @@ async def test_the_archiver_survives_a_broker_that_is_away_for_a_while(scene: Sc
         scene.broker.start()
         await scene.publish(*traffic(2))
         await until(lambda: scene.gauge("archived") == 6)
+
+
+# --- what the decoy saw ---------------------------------------------------------------------
+
+
+def large(gateway: Process, id: str, **more: Any) -> InputFrame:
+    return gateway.input([id], rows=[3 * MANY_ROWS], **more)
+
+
+def saw(scene: Scene) -> Counter[str]:
+    """How many rows of each request the decoy's table has."""
+    return Counter(looking.ids(scene.archive, "decoy"))
+
+
+async def test_what_the_decoy_saw_and_sent_the_digest_of_is_archived_once(scene: Scene) -> None:
+    async with scene.archiving():
+        await scene.publish(*traffic(5, rows=MANY_ROWS))
+        await until(lambda: scene.gauge("archived") == 15)
+    assert (len(saw(scene)), set(saw(scene).values())) == (15, {MANY_ROWS})
+    requests, decoy = (
+        [(row["id"], row["row"], row["in_bmi"]) for row in looking.rows(scene.archive, table)]
+        for table in ("requests", "decoy")
+    )
+    assert decoy == requests
+
+
+async def test_a_frame_stays_in_the_stream_until_the_decoy_says_what_it_saw(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archiver_module, "TRIM_SECONDS", 0.05)
+    gateway, decoy = Process(), Process("decoy-1")
+    first, second = large(gateway, "a"), large(gateway, "b")
+    async with scene.archiving():  # it ends before the decoy says anything
+        await scene.publish(first, second, gateway.answers(["a"]), gateway.answers(["b"]))
+        await until(lambda: scene.gauge("archived") == 2)
+    async with scene.archiving():
+        await scene.publish(decoy.seen(first), decoy.seen(second))
+        await until(lambda: not scene.broker.read(0, 1))
+    assert saw(scene) == {"a": 3 * MANY_ROWS, "b": 3 * MANY_ROWS}
+    assert Counter(looking.ids(scene.archive, "requests")) == saw(scene)
+
+
+async def test_after_a_crash_of_the_broker_what_the_decoy_saw_may_come_before_the_frame(scene: Scene) -> None:
+    one, two, decoy = Process("gateway-1"), Process("gateway-2"), Process("decoy-1")
+    first, second = large(one, "a"), large(two, "b")
+    sightings = [decoy.seen(first), decoy.seen(second)]
+    async with scene.archiving():
+        await scene.publish(*sightings, second, two.answers(["b"]))
+        await until(lambda: scene.gauge("archived") == 1)
+    async with scene.archiving():
+        await scene.publish(first, *sightings, first, one.answers(["a"]))
+        await until(lambda: scene.gauge("archived") == 2)
+    assert saw(scene) == {"a": 3 * MANY_ROWS, "b": 3 * MANY_ROWS}
+    assert scene.counter("unproven") == 0
+
+
+async def test_what_the_decoy_saw_and_was_not_kept_is_counted_and_said(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sightings_module, "WAIT_SECONDS", 0.0)
+    gateway, decoy = Process(), Process("decoy-1")
+    sent, never = large(gateway, "a"), large(gateway, "b")
+    other = replace(sent, keys=["another"])
+    async with scene.archiving():
+        after = large(gateway, "c")
+        await scene.publish(sent, decoy.seen(other), decoy.seen(never), after, decoy.seen(after))
+        await until(lambda: scene.counter("unproven") == 2)
+    assert saw(scene) == {"c": 3 * MANY_ROWS}
+    assert "the decoy's table lacks it" in caplog.text
+
+
+async def test_what_is_read_again_after_it_was_trimmed_by_half_is_not_unproven(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archiver_module, "TRIM_SECONDS", 0.0)
+    gateway, decoy = Process(), Process("decoy-1")
+    first, second = large(gateway, "a"), large(gateway, "b")
+    async with scene.archiving():  # the second frame waits, and holds what the decoy saw of the first
+        await scene.publish(first, second, decoy.seen(first), gateway.answers(["a"]))
+        await until(lambda: scene.gauge("archived") == 1 and scene.broker.read(0, 1)[0].position == 2)
+    monkeypatch.setattr(sightings_module, "WAIT_SECONDS", 0.0)
+    async with scene.archiving():
+        await until(lambda: not scene.broker.read(0, 1))
+    assert scene.counter("unproven") == 0
+    assert saw(scene) == {"a": 3 * MANY_ROWS}
 
 
 async def test_junk_is_counted_and_skipped(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:

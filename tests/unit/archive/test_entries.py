@@ -73,6 +73,8 @@ WRONG: list[Callable[[Process], Frame]] = [
     lambda p: replace(p.scores(ids(1)), ids=msgspec.Raw(b"\x01")),
     lambda p: replace(p.decoy(p.input(ids(1))), input=b"junk"),
     lambda p: replace(p.decoy(p.input(ids(1))), input=encode(p.answers(ids(1)))),
+    lambda p: replace(p.seen(p.input(ids(1))), done=2**63),
+    lambda p: replace(p.seen(p.input(ids(1))), frame=-1),
     lambda p: p.outcomes([]),
     lambda p: p.outcomes(ids(2), {}),
     lambda p: p.outcomes(ids(2), {"unheard_of": np.ones(2)}),

@@ -9,12 +9,15 @@ import msgspec
 import numpy as np
 
 from podium.protocol.frames import (
+    DIGESTED_BYTES,
     AnswersFrame,
     DecoyFrame,
     Frame,
     InputFrame,
     OutcomesFrame,
     ScoresFrame,
+    SeenFrame,
+    digest,
     encode,
     pack,
 )
@@ -24,6 +27,8 @@ ENDPOINT = "diabetes"
 INPUTS = Schema((Field(name="bmi", type=Kind.FLOAT),))
 OUTPUTS = Schema((Field(name="progression", type=Kind.FLOAT),))
 NOW = 1_700_000_000_000_000
+MANY_ROWS = 800
+"""Of three requests with so many the decoy sends the digest."""
 
 
 class Process:
@@ -128,6 +133,15 @@ class Process:
     def decoy(self, frame: InputFrame) -> DecoyFrame:
         return DecoyFrame(**self.envelope(), done=NOW + 500, input=encode(frame))
 
+    def seen(self, frame: InputFrame) -> SeenFrame:
+        return SeenFrame(
+            **self.envelope(),
+            done=NOW + 500,
+            origin=frame.source,
+            frame=frame.seq,
+            digest=digest(encode(frame)),
+        )
+
 
 def numbers(name: str, rows: list[int] | None, requests: int) -> Mapping[str, np.ndarray]:
     return {name: np.arange(sum(rows) if rows else requests, dtype=np.float64)}
@@ -137,15 +151,18 @@ def ids(count: int, prefix: str = "r") -> list[str]:
     return [f"{prefix}{n}" for n in range(count)]
 
 
-def traffic(frames: int, *, requests: int = 3) -> list[Frame]:
+def traffic(frames: int, *, requests: int = 3, rows: int = 1) -> list[Frame]:
     """A gateway, two contenders and a decoy at work: five frames for each input frame."""
+    each = None if rows == 1 else [rows] * requests
     gateway, linear, forest, decoy = (
         Process(f"{name}-1") for name in ("gateway", "linear", "forest", "decoy")
     )
     found: list[Frame] = []
     for number in range(frames):
         names = ids(requests, f"{number}.")
-        sent = gateway.input(names)
-        found += [sent, decoy.decoy(sent), linear.scores(names), gateway.answers(names)]
-        found.append(forest.scores(names, model="forest", version="0a1b2c3d4e5f", role="challenger"))
+        sent = gateway.input(names, rows=each)
+        seen = decoy.seen(sent) if len(encode(sent)) >= DIGESTED_BYTES else decoy.decoy(sent)
+        found += [sent, seen, linear.scores(names, rows=each), gateway.answers(names, rows=each)]
+        more = {"model": "forest", "version": "0a1b2c3d4e5f", "role": "challenger"}
+        found.append(forest.scores(names, rows=each, **more))
     return found

@@ -179,6 +179,8 @@ def _meaning(name: str, value: Any) -> Any:
     match value:
         case msgspec.Raw():
             return msgspec.msgpack.decode(value)
+        case bytes() if name == "digest":
+            return value.hex()
         case bytes():
             return meaning(Reader(InputFrame).read(value))
         case Mapping():

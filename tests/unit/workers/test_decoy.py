@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,21 @@ async def test_the_decoy_keeps_the_very_bytes_that_the_workers_get(board: Board)
     assert (frames[0].endpoint, frames[0].revision) == ("diabetes", 3)
     assert frames[0].done <= now()
     assert len({frame.source for frame in frames}) == 1
+
+
+async def test_of_a_large_frame_it_keeps_the_digest_of_the_very_bytes(board: Board) -> None:
+    small = message([1.0], seq=1)
+    large = message([float(n) for n in range(2048)], seq=2)
+    async with MemoryStream(MemoryBroker()) as stream:
+        kept = Listener()
+        await stream.subscribe("decoy", kept)
+        async with Decoy(stream, board):
+            stream.publish("input", large)
+            stream.publish("input", small)
+            seen, bytes_ = await kept.first(2)
+    assert (seen.origin, seen.frame, seen.digest) == ("gateway-1", 2, hashlib.sha256(large).digest())
+    assert (seen.source, seen.seq + 1) == (bytes_.source, bytes_.seq)
+    assert bytes_.input == small
 
 
 async def test_it_counts_requests_and_says_when_it_is_there(board: Board) -> None:
