@@ -8,7 +8,10 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
-settings.register_profile("reproducible", derandomize=True)
+# No test measures time, so no example has to be quick either.
+settings.register_profile("usual", deadline=None)
+settings.register_profile("reproducible", settings.get_profile("usual"), derandomize=True)
+settings.load_profile("usual")
 if os.environ.get("CI") == "true":  # elsewhere every run looks at other examples
     settings.load_profile("reproducible")
 

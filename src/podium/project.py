@@ -37,6 +37,7 @@ SOURCES = ("module", "command", "sql", "url")
 _OF_SOURCE = {
     "files": ("command",),
     "build": ("command",),
+    "stream": ("command",),
     "parameters": ("sql",),
     "inputs": ("command", "sql", "url"),
     "outputs": ("command", "sql", "url"),
@@ -64,12 +65,14 @@ class Command:
     """A model in any language: the program and its arguments, run in the model's package.
 
     `files` are those of the project that it needs besides the ones that it names, and `build` makes
-    others of them; both relative to the project, in POSIX notation.
+    others of them; both relative to the project, in POSIX notation. `stream` says that it is a worker
+    on the message stream itself, and reads and writes no lines.
     """
 
     argv: tuple[str, ...]
     files: tuple[str, ...] = ()
     build: tuple[str, ...] = ()
+    stream: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -320,6 +323,7 @@ def _model(folder: Path, models: Table, name: str, endpoint: EndpointSettings) -
         "command",
         "files",
         "build",
+        "stream",
         "sql",
         "parameters",
         "url",
@@ -416,7 +420,8 @@ def _command(folder: Path, table: Table) -> Command:
     for named in files:
         if not (folder / named).exists():
             table.fail(f"there is no file or folder {named}{_nearest(folder, named, '*')}", "files")
-    return Command(argv=argv, files=files, build=tuple(table.words("build", ())))
+    build = tuple(table.words("build", ()))
+    return Command(argv=argv, files=files, build=build, stream=table.flag("stream", False))
 
 
 def _query(folder: Path, table: Table) -> Query:

@@ -64,6 +64,32 @@ def alive(pid: int) -> bool:
         return False
 
 
+def processes() -> dict[int, tuple[int, str]]:
+    """pid → parent and command line, of all that are alive."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and alive(int(folder.name)):
+            try:
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            found[int(folder.name)] = parent, line
+    return found
+
+
+def below(ancestor: int) -> dict[int, str]:
+    """Command lines of what a process has started, and of what that has started."""
+    there = processes()
+    found: dict[int, str] = {}
+    grown = True
+    while grown:
+        more = {p: line for p, (up, line) in there.items() if up == ancestor or up in found}
+        grown = len(more) > len(found)
+        found = more
+    return found
+
+
 class Node:
     """One `podium up` in a project's folder. `start` returns when it is ready; `end` leaves nothing."""
 

@@ -136,6 +136,7 @@ progression = "float"
         ("replicas = 2", 'url = "http://127.0.0.1:9000"', 14, "has a `module` and a `url`"),
         ("replicas = 2", 'command = ["octave"]', 14, "has a `module` and a `command`"),
         ("replicas = 2", 'build = ["make"]', 14, "`build` is for models with `command`"),
+        ("replicas = 2", "stream = true", 14, "`stream` is for models with `command`"),
         ("replicas = 2", "examples = [{ bmi = 0.05 }]", 14, "is for models with `command` or `sql`"),
         ('module = "models/forest.py"', "", 10, "says nowhere what it is: `module` or `command` or `sql`"),
         ('module = "models/forest.py"', "command = []", 11, "is empty: a command is a program"),

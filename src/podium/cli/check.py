@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from podium import project as projects
+from podium.cli import outside
 from podium.cli.models import champion_of
 from podium.errors import ProjectError
 from podium.models import commands
@@ -36,30 +37,42 @@ from podium.servers import Server
 @click.option(
     "--output", "outputs", multiple=True, metavar="NAME=TYPE", help="With --command: what it gives."
 )
+@click.option("--stream", is_flag=True, help="With --command: it is a worker on the stream.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def check(
-    model: str | None, command: str | None, inputs: tuple[str, ...], outputs: tuple[str, ...], as_json: bool
+    *,
+    model: str | None,
+    command: str | None,
+    inputs: tuple[str, ...],
+    outputs: tuple[str, ...],
+    stream: bool,
+    as_json: bool,
 ) -> None:
     """Check that a model with a `command` or a `url` keeps its protocol; exit status 1 when it does not."""
     logging.basicConfig(format="%(message)s", level=logging.ERROR)
     if (model is None) == (command is None):
         raise click.UsageError("name a model of the project, or give a --command")
+    if stream and command is None:
+        raise click.UsageError("--stream goes with --command; podium.toml says it of its models")
     if command is not None:
-        suite = _of_command(command, inputs, outputs)
-        _tell(command, suite.run(), as_json)
+        _tell(command, _of_command(command, inputs, outputs, stream), as_json)
         return
     assert model is not None
-    with _of_model(model) as checks:
-        _tell(model, checks, as_json)
+    with _of_model(model) as made:
+        _tell(model, made, as_json)
 
 
-def _of_command(command: str, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Suite:
+def _of_command(
+    command: str, inputs: tuple[str, ...], outputs: tuple[str, ...], stream: bool
+) -> Iterator[Check]:
     argv = tuple(shlex.split(command))
     if not (argv and inputs and outputs):
         raise click.UsageError("--command needs at least one --input and one --output, as in bmi=float")
     examples = examples_of(_typed(inputs))
     launch = Launch(name=argv[0], argv=argv, folder=Path.cwd(), in_place=True)
-    return Suite(launch, examples.inputs, _schema(outputs), examples, packed=False)
+    if stream:
+        return outside.checks(launch, _schema(outputs), examples)
+    return Suite(launch, examples.inputs, _schema(outputs), examples, packed=False).run()
 
 
 def _typed(fields: tuple[str, ...]) -> dict[str, str]:
@@ -97,7 +110,10 @@ def _of_model(name: str) -> Iterator[Iterator[Check]]:
     with tempfile.TemporaryDirectory(prefix="podium-") as folder:
         kept = commands.gather(command, root=project.folder, into=Path(folder))
         launch = Launch(name=name, argv=kept.argv, folder=Path(folder))
-        yield Suite(launch, said.inputs, said.outputs, said.examples, packed=True).run()
+        if command.stream:
+            yield outside.checks(launch, said.outputs, said.examples)
+        else:
+            yield Suite(launch, said.inputs, said.outputs, said.examples, packed=True).run()
 
 
 def _of_server(project: Project, said: Described, server: Server) -> Iterator[Check]:

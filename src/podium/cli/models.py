@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from podium import project as projects
+from podium.cli.outside import pack_outside
 from podium.cli.policy import join_as_challenger
 from podium.errors import ProjectError, UnknownVersion
 from podium.models import manifest as manifests
@@ -90,6 +91,8 @@ def _packed(
     if model.server is not None:
         return pack_server(said, model.server, into=into)
     assert model.command is not None  # a model is one of the four
+    if model.command.stream:
+        return pack_outside(project, said, model.command, into=into)
     return pack_command(said, model.command, root=project.folder, into=into)
 
 

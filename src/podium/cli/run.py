@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import click
@@ -20,6 +20,7 @@ from podium import run as runs
 from podium.counters import Board
 from podium.node.orphans import die_with_parent
 from podium.records import DECOY, Contender, Role
+from podium.registry.base import Version
 from podium.run import Run
 from podium.streams.base import Stream
 from podium.streams.connect import connect, policies
@@ -61,21 +62,53 @@ def worker(contender: str, number: int, settings: Path) -> None:
         _process("worker decoy", settings, _decoy)
         return
 
-    async def job(run: Run, stream: Stream, board: Board, stop: asyncio.Event) -> None:
-        from podium.models.loading import load  # each process imports only what it runs
-        from podium.models.trust import Trust
-        from podium.registry.folder import FolderRegistry
-        from podium.workers.worker import Worker
+    from podium.registry.folder import FolderRegistry  # each process imports only what it runs
 
-        settings = run.workers.get(model, runs.WorkerSettings())
-        found = FolderRegistry(Path(run.registry)).find(model, version)
-        scorer = load(found.path, trust=Trust.load(), threads=settings.threads, timeout=settings.timeout)
-        # Frames say what it is now; who only stands by to join scores none.
-        contender = Contender(model=model, version=found.short, number=found.number, role=Role.CHALLENGER)
-        async with Worker(contender, scorer, stream, board, batch_rows=settings.batch_rows):
-            await stop.wait()
+    found = FolderRegistry(Path(runs.load(settings).registry)).find(model, version)
+    if found.format == "stream":
+        _process(f"worker {model} {number}", settings, partial(_outside, found), beats=False)
+    else:
+        _process(f"worker {model} {number}", settings, partial(_worker, found))
 
-    _process(f"worker {model} {number}", settings, job)
+
+async def _worker(found: Version, run: Run, stream: Stream, board: Board, stop: asyncio.Event) -> None:
+    from podium.models.loading import load  # each process imports only what it runs
+    from podium.models.trust import Trust
+    from podium.workers.worker import Worker
+
+    settings = run.workers.get(found.model, runs.WorkerSettings())
+    scorer = load(found.path, trust=Trust.load(), threads=settings.threads, timeout=settings.timeout)
+    async with Worker(_contender(found), scorer, stream, board, batch_rows=settings.batch_rows):
+        await stop.wait()
+
+
+async def _outside(found: Version, run: Run, stream: Stream, board: Board, stop: asyncio.Event) -> None:
+    """A worker in another language: this process only stands beside it."""
+    from podium.models import samples  # each process imports only what it runs
+    from podium.models.commands import Kept
+    from podium.models.formats.process import launch_of
+    from podium.models.loading import trusted
+    from podium.models.modules import CODE
+    from podium.models.trust import Trust
+    from podium.workers.companion import Companion
+    from podium.workers.outside import Outside, Place
+
+    manifest = trusted(found.path, trust=Trust.load(), digest=found.digest)
+    launch = launch_of(found.model, Kept.read(found.path), found.path / CODE)
+    contender = _contender(found)
+    rows = run.workers.get(found.model, runs.WorkerSettings()).batch_rows
+    place = Place(url=run.stream, endpoint=run.endpoint, contender=contender.name, batch_rows=rows)
+    async with (
+        Outside(place, launch, stream) as worker,
+        Companion(worker, contender, stream, board) as companion,
+    ):
+        await companion.let_in(manifest, samples.read(found.path, manifest))
+        await companion.stay(stop)
+
+
+def _contender(found: Version) -> Contender:
+    """Frames say what it is now; who only stands by to join scores none."""
+    return Contender(model=found.model, version=found.short, number=found.number, role=Role.CHALLENGER)
 
 
 async def _decoy(run: Run, stream: Stream, board: Board, stop: asyncio.Event) -> None:
@@ -120,28 +153,28 @@ def archiver(settings: Path) -> None:
     _process("archiver", settings, job)
 
 
-def _process(name: str, settings: Path, job: Job) -> None:
-    """Everything that all processes share: log, counts, signals, beat, stream."""
+def _process(name: str, settings: Path, job: Job, *, beats: bool = True) -> None:
+    """Everything that all processes share: log, counts, signals, stream, and a beat where `beats`."""
     die_with_parent()
     _log_as_json(name)
     _collect_garbage_rarely()
     told = runs.load(settings)
     with Board(told.board(name)) as board, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_until_stopped(told, board, job))
+        runner.run(_until_stopped(told, board, job, beats=beats))
 
 
-async def _until_stopped(run: Run, board: Board, job: Job) -> None:
+async def _until_stopped(run: Run, board: Board, job: Job, *, beats: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     lost, overdue = board.counter("unkept"), board.gauge("overdue")
-    beating = asyncio.create_task(_beat(board), name="beat")
+    beating = asyncio.create_task(_beat(board), name="beat") if beats else None
     async with connect(run.stream, run.endpoint, lost=lost.add, overdue=overdue.set) as stream:
         await job(run, stream, board, stop)
-    beating.cancel()
-    with suppress(asyncio.CancelledError):
-        await beating
+    if beating:
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
 
 
 async def _beat(board: Board) -> None:

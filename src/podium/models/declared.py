@@ -7,6 +7,7 @@ import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,12 +101,35 @@ def pack_command(said: Described, command: Command, *, root: Path, into: Path) -
     Raises ProjectError for what cannot be packed or built, PackageError where it does not answer.
     """
     with _explained(said, into):
-        return _pack_command(said, command, root, into)
+        kept = _gathered(said, command, root, into)
+        return _pack_command(said, kept, into, "process", _answers_in_lines)
 
 
-def _pack_command(said: Described, command: Command, root: Path, into: Path) -> Packed:
+Ask = Callable[[Path, Manifest, commands.Kept, Columns], Columns]
+"""Starts the command of a package and asks it for its answers. Raises ModelFailed or PackageError."""
+
+
+def pack_worker(said: Described, command: Command, *, root: Path, into: Path, ask: Ask) -> Packed:
+    """Pack a command that is a worker on the stream; `ask` brings it its examples there.
+
+    Raises ProjectError for what cannot be packed or built, PackageError where it does not answer.
+    """
+    with _explained(said, into):
+        kept = _gathered(said, command, root, into)
+        return _pack_command(said, kept, into, "stream", ask)
+
+
+def _answers_in_lines(package: Path, manifest: Manifest, kept: commands.Kept, columns: Columns) -> Columns:
     from podium.models.formats.process import started  # the format that was chosen
 
+    runtime = started(package, manifest, kept, first=columns, allowed=Allowed())
+    try:
+        return runtime.predict(columns)
+    finally:
+        runtime.close()
+
+
+def _gathered(said: Described, command: Command, root: Path, into: Path) -> commands.Kept:
     folder = into / CODE
     folder.mkdir()
     try:
@@ -113,19 +137,21 @@ def _pack_command(said: Described, command: Command, root: Path, into: Path) -> 
     except ProjectError as error:
         raise ProjectError(f"{said.model}: {error}") from None
     kept.write(into)
-    manifest = _manifest(said, "process", revision=_revision(folder, kept.argv))
+    return kept
+
+
+def _pack_command(said: Described, kept: commands.Kept, into: Path, format: str, ask: Ask) -> Packed:
+    folder = into / CODE
+    manifest = _manifest(said, format, revision=_revision(folder, kept.argv))
     before = digest_of(into)
-    runtime = started(into, manifest, kept, first=said.examples.columns, allowed=Allowed())
-    try:
-        answers = _answers(said, runtime.predict)
-    finally:
-        runtime.close()
+    answers = _answers(said, partial(ask, into, manifest, kept))
     if digest_of(into) != before:
         raise PackageError(
             f"{said.model}: the command writes into its own folder; a package cannot change, so let it "
             "write elsewhere"
         )
-    why = f"it is a command, {' '.join(kept.argv)}"
+    what = "a worker on the stream" if format == "stream" else "a command"
+    why = f"it is {what}, {' '.join(kept.argv)}"
     return _sealed(into, manifest, said, answers, libraries=[], why=why)
 
 

@@ -59,11 +59,7 @@ def load(
     NewerManifest, UnknownFormat, Untrusted, MissingExtra, VersionConflict, WrongSample or PackageError.
     """
     expected = digest or path.name
-    verify(path, expected)
-    manifest = manifests.read(path)
-    runs = entry(manifest.format).runs
-    if runs:
-        trust.check(manifest.model, expected, what=runs)
+    manifest = trusted(path, trust=trust, digest=expected)
     predictor = format_of(manifest.format).open(path, manifest, Allowed(threads=threads, timeout=timeout))
     samples = sample_files.read(path, manifest)
     scorer = Scorer(digest=expected, manifest=manifest, samples=samples, predictor=predictor)
@@ -73,3 +69,16 @@ def load(
         scorer.close()
         raise
     return scorer
+
+
+def trusted(path: Path, *, trust: Trust, digest: str) -> Manifest:
+    """What a package says of itself, once its bytes are verified and what it runs may run.
+
+    Raises DigestMismatch, NewerManifest, UnknownFormat, Untrusted or PackageError.
+    """
+    verify(path, digest)
+    manifest = manifests.read(path)
+    runs = entry(manifest.format).runs
+    if runs:
+        trust.check(manifest.model, digest, what=runs)
+    return manifest

@@ -12,6 +12,7 @@ from podium.errors import PackageError
 from podium.models import manifest as manifests
 from podium.models import requirements, samples
 from podium.models.digest import digest_of
+from podium.models.formats import entry
 from podium.models.loading import load
 from podium.models.manifest import Manifest
 from podium.models.trust import Trust
@@ -37,13 +38,17 @@ def seal(
     libraries: Sequence[str],
     why: str,
 ) -> Packed:
-    """Finish a folder that holds a model's own files. Raises PackageError where it does not load again."""
+    """Finish a folder that holds a model's own files. Raises PackageError where it does not load again.
+
+    What scores on the stream alone is not loaded: its answers have just come from there.
+    """
     _check_answers(manifest.model, answers)
     manifests.write(manifest, into)
     samples.write(into, inputs, answers)
     requirements.write(into, libraries)
     digest = digest_of(into)
-    load(into, trust=Trust(path=into, lines=frozenset([digest])), digest=digest).close()
+    if entry(manifest.format).alone:
+        load(into, trust=Trust(path=into, lines=frozenset([digest])), digest=digest).close()
     return Packed(folder=into, digest=digest, manifest=manifest, why=why)
 
 

@@ -1,47 +1,56 @@
 """Which requests are in a challenger's share of the traffic.
 
-A request's key (its `podium-key`, else its id) is hashed once for each contender that has a share, so
-the same key is always on the same side, and a share that grows moves nobody back.
+Each contender that has a share, and the rest of the traffic, draws a time from a request's key (its
+`podium-key`, else its id) and its own name, the shorter the larger its part is; the first one has the
+key. So the same key is always on the same side, the parts are as large as they should be, and a share
+that grows takes keys and gives none away: its times become shorter, those of the rest longer, and all
+others stay as they are. (Weighted rendezvous hashing: Schindelhauer and Schomaker, *Weighted distributed
+hash tables*, 2005.)
 """
 
 from __future__ import annotations
 
+import math
 from hashlib import blake2b
 
 from podium.errors import PolicyError
 from podium.records import Contender, Policy, Role
 
 _SPAN = 2.0**64
+_REST = b"the rest"
+_NO_PART = 1e-9
+"""What is left when shares add up to all of the traffic is nothing but rounding."""
 
 
 class Shares:
     """A policy's shares, ready to choose."""
 
-    __slots__ = ("_parts",)
+    __slots__ = ("_parts", "_rest")
 
     def __init__(self, policy: Policy) -> None:
-        self._parts: list[tuple[Contender, bytes, float]] = []
-        left = 1.0  # of the traffic, for those whose turn is still to come
-        for contender in sorted(sharing(policy), key=lambda contender: contender.name):
-            share = contender.share or 0.0
-            limit = min(1.0, share / left) * _SPAN if left > 0 else 0.0
-            self._parts.append((contender, contender.name.encode()[:64], limit))
-            left -= share
+        self._parts = [(c, c.name.encode()[:64], c.share or 0.0) for c in sharing(policy)]
+        rest = 1.0 - sum(share for _, _, share in self._parts)
+        self._rest = rest if rest > _NO_PART else 0.0
 
     def __bool__(self) -> bool:
         return bool(self._parts)
 
     def of(self, key: str) -> Contender | None:
-        """The contender whose answer is preferred for this key; None: the champion's.
-
-        A contender takes its part of what those before it have left, each by a hash of its own. So when
-        one grows, the others keep all keys but those that it takes.
-        """
+        """The contender whose answer is preferred for this key; None: the champion's."""
         word = key.encode()
-        for contender, name, limit in self._parts:
-            if int.from_bytes(blake2b(word, digest_size=8, key=name).digest()) < limit:
-                return contender
-        return None
+        chosen, first = None, _time(word, _REST, self._rest)
+        for contender, name, share in self._parts:
+            if (time := _time(word, name, share)) < first:
+                chosen, first = contender, time
+        return chosen
+
+
+def _time(word: bytes, name: bytes, part: float) -> float:
+    """Exponentially distributed over the keys, with the part as its rate; never for no part."""
+    if not part:
+        return math.inf
+    drawn = int.from_bytes(blake2b(word, digest_size=8, key=name).digest())
+    return -math.log((drawn + 1) / (_SPAN + 1)) / part
 
 
 def sharing(policy: Policy) -> list[Contender]:

@@ -22,6 +22,7 @@ from podium.protocol.frames import ProbeFrame, Reader, ScoresFrame, Work, encode
 from podium.records import Contender
 from podium.streams.base import Stream, Subscription
 from podium.workers.scoring import Scored, Scorer, score_frames
+from podium.workers.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +52,7 @@ class Worker:
         self._work = Reader(Work)
         self._probes = Reader(ProbeFrame)
         self._name = contender.name
-        labels = {"model": contender.model, "version": contender.version}
-        self._scored = board.counter("scored", **labels)
-        self._late = board.counter("late", **labels)
-        self._errors = board.counter("errors", **labels)
-        self._queue_ms = board.histogram("queue_ms", **labels)
-        self._compute_ms = board.histogram("compute_ms", **labels)
-        self._ready = board.gauge("ready", **labels)
+        self._tally = Tally(contender, board)
 
     async def __aenter__(self) -> Worker:
         name = self._name
@@ -66,14 +61,14 @@ class Worker:
             await self._stream.subscribe(f"probe.{name}", self._on_probe, group=name),
         ]
         self._loop = asyncio.create_task(self._score_what_waits(), name=f"worker {name}")
-        self._ready.set(1)
+        self._tally.ready(1)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Take nothing new, score what is here, go."""
-        self._ready.set(0)
+        self._tally.ready(0)
         for subscription in self._subscriptions:
             await subscription.close()
         while self._waiting and not self._loop.done():
@@ -136,7 +131,7 @@ class Worker:
             frame = self._frame(work, scored, done=done, queue_ms=queue_ms, compute_ms=compute_ms, late=late)
             self._stream.publish(work.reply, encode(frame))
         self._seq = frame.seq  # only what went out is numbered: readers count without holes
-        self._count(frame, requests=len(work.deadline))
+        self._tally.count(frame, requests=len(work.deadline))
 
     def _frame(
         self, work: Work, scored: Scored, *, done: int, queue_ms: float, compute_ms: float, late: list[int]
@@ -165,14 +160,6 @@ class Worker:
     def _role(self, work: Work) -> str:
         """What we were for this frame: a policy changes roles without starting us anew."""
         return (work.contenders or {}).get(self._name, self._contender.role.value)
-
-    def _count(self, frame: ScoresFrame, *, requests: int) -> None:
-        errors = requests if frame.error is not None else len(frame.errors or ())
-        self._scored.add(requests - errors)
-        self._errors.add(errors)
-        self._late.add(len(frame.late or ()))
-        self._queue_ms.add(frame.queue_ms, requests)
-        self._compute_ms.add(frame.compute_ms, requests)
 
     def _on_probe(self, payload: bytes) -> None:
         """Answer that this contender is there; its samples were checked when it was loaded."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -73,6 +73,7 @@ def test_a_share_that_grows_moves_nobody_back(one: float, other: float, n: int) 
         assert side(Shares(policy(large)), KEYS[n]) == "model-0"
 
 
+@example([0.25, 0.125, 0.125, 0.25], 0, 881)  # where each took a part of what those before it left
 @given(st.lists(st.floats(0, 0.25), min_size=2, max_size=4), st.integers(0, 3), st.integers(0, 1999))
 def test_a_share_that_grows_takes_keys_and_gives_none_of_its_own(
     found: list[float], which: int, n: int

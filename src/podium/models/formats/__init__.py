@@ -11,10 +11,14 @@ from podium.schema import did_you_mean
 
 
 class Entry(NamedTuple):
-    """A line of the table: the module, and what loading it would run, where it runs something."""
+    """A line of the table: the module, and what loading it would run, where it runs something.
+
+    `alone` says that a package scores by itself; a worker on the stream scores only there.
+    """
 
     module: str
     runs: str = ""
+    alone: bool = True
 
 
 FORMATS = {
@@ -24,6 +28,7 @@ FORMATS = {
     "python": Entry("podium.models.formats.python", runs="a Python class"),
     "process": Entry("podium.models.formats.process", runs="a command"),
     "sql": Entry("podium.models.formats.sql"),
+    "stream": Entry("podium.models.formats.stream", runs="a command", alone=False),
     "server": Entry("podium.models.formats.server"),
 }
 

@@ -25,15 +25,20 @@ def open(package: Path, manifest: Manifest, allowed: Allowed) -> Runtime:
 def started(package: Path, manifest: Manifest, kept: Kept, *, first: Columns, allowed: Allowed) -> Runtime:
     """A command that has answered. Raises PackageError."""
     folder = package / CODE
-    kept.make_executable(folder)
-    _check_program(manifest.model, kept.argv[0], folder)
-    launch = Launch(name=manifest.model, argv=kept.argv, folder=folder)
+    launch = launch_of(manifest.model, kept, folder)
     runtime = Runtime(launch, manifest.inputs, manifest.outputs, first=first, timeout=allowed.timeout)
     try:
         runtime.start()
     except ModelFailed as error:
         raise PackageError(f"{manifest.model}: {error}; `podium check {manifest.model}` tells more") from None
     return runtime
+
+
+def launch_of(model: str, kept: Kept, folder: Path) -> Launch:
+    """How to start a package's command. Raises PackageError where this machine has no such program."""
+    kept.make_executable(folder)
+    _check_program(model, kept.argv[0], folder)
+    return Launch(name=model, argv=kept.argv, folder=folder)
 
 
 def _check_program(model: str, program: str, folder: Path) -> None:

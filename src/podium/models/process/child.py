@@ -24,7 +24,7 @@ from podium.models.process.stderr import Listener
 GRACE_SECONDS = 0.5
 """How long a command may take to end once its standard input has."""
 
-_GUARD = Path(__file__).with_name("guard.py")
+GUARD = Path(__file__).with_name("guard.py")
 _GUARD_SECONDS = 2.0
 _LAST_WORDS_SECONDS = 0.2
 _PIPE_BYTES = 1 << 20
@@ -67,9 +67,9 @@ class Child:
         errors, stderr = os.pipe()
         scratch = ""
         try:
-            scratch = "" if launch.in_place else _scratch(launch.folder)
+            scratch = "" if launch.in_place else scratch_of(launch.folder)
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid()), scratch, *launch.argv],
+                [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), scratch, *launch.argv],
                 cwd=scratch or launch.folder,
                 env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},  # its folder stays as it is
                 stdin=subprocess.PIPE,
@@ -154,7 +154,7 @@ class Child:
         status = self.wait(_LAST_WORDS_SECONDS)
         self.kill()
         said = self._listener.last_words(_LAST_WORDS_SECONDS)
-        what = "has closed its standard output" if status is None else _in_words(status)
+        what = "has closed its standard output" if status is None else in_words(status)
         return what + (f"; it said last: {said}" if said else "")
 
     # --- waiting ------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ class Child:
         self._seen += chunk
 
 
-def _scratch(folder: Path) -> str:
+def scratch_of(folder: Path) -> str:
     """A new folder with links to what is in this one; the guard removes it."""
     made = tempfile.mkdtemp(prefix="podium-")
     for path in folder.iterdir() if folder.is_dir() else ():
@@ -220,7 +220,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.stdout.close()
 
 
-def _in_words(status: int) -> str:
+def in_words(status: int) -> str:
     if status < 0:
         return f"was killed by {signal.Signals(-status).name}"
     return f"ended with exit status {status}"
