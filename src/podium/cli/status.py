@@ -60,7 +60,8 @@ class ContenderStatus(msgspec.Struct, frozen=True, kw_only=True):
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint, all-time counts of requests, its contenders and processes.
 
-    `outcomes` counts rows of ground truth that were taken, `outcomes_archived` those in the tables.
+    `in_use` is the newest revision that a gateway uses, more than `revision` where a full disk keeps the
+    node from writing down what is live. `outcomes` counts rows of ground truth that were taken, `outcomes_archived` those in the tables.
     `unkept` counts messages that the stream could not keep, `overdue` those that it does not confirm
     now; `archive_failing` says that the archiver cannot write its tables now. `drift_window_s` is how
     far back each contender's drift looks. `unapplied` is what `podium apply` would change to make the
@@ -70,6 +71,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     ready: bool
     revision: int
+    in_use: int
     url: str
     grpc: str | None = None
     received: int
@@ -141,6 +143,7 @@ def of(run: Run, state: NodeState, counts: Counts, drift: DriftReport = _NO_DRIF
         endpoint=run.endpoint,
         ready=state.ready and all(contender.state == READY for contender in contenders),
         revision=run.policy.revision,
+        in_use=total(counts, "revision"),
         url=state.url,
         grpc=state.grpc,
         received=total(counts, "received"),
@@ -267,6 +270,11 @@ def trouble(found: Status) -> Iterator[str]:
         yield (
             "THE STREAM KEEPS NOTHING: answers go on, and what they said waits in memory, up to 64 MB for "
             "each process. The reason is in .podium/logs/broker.log; often the disk is full (`podium doctor`)"
+        )
+    if found.in_use > found.revision:
+        yield (
+            f"REVISION {found.in_use} IS IN USE, and revision {found.revision} is shown here: the node cannot "
+            "write .podium/run/run.json; often the disk is full (`podium doctor`)"
         )
     if found.unkept:
         yield (

@@ -11,8 +11,9 @@ from types import TracebackType
 from msgspec.structs import replace
 
 from podium.counters import merged
-from podium.errors import RevisionTaken, StreamAway
+from podium.errors import PolicyError, ProjectError, RevisionTaken, StreamAway
 from podium.records import Guards, Policy
+from podium.rendezvous.changes import check as check_policy
 from podium.rendezvous.changes import good, restored
 from podium.streams.policies import PolicyStore
 from podium.trials.guards import Breach, Window, check, counted
@@ -99,5 +100,15 @@ def guarded(policy: Policy, history: list[Policy]) -> Policy | None:
                 for c in old.contenders
                 if c.name in live
             ]
-            return replace(restored(policy, old), contenders=tuple(contenders), default=policy.default)
+            back = replace(restored(policy, old), contenders=tuple(contenders), default=policy.default)
+            return _followable(back, policy)
     return None
+
+
+def _followable(back: Policy, live: Policy) -> Policy:
+    """With the live schedule where the older one names somebody who is not in it any more."""
+    try:
+        check_policy(back)
+    except (PolicyError, ProjectError):
+        return replace(back, schedule=live.schedule)
+    return back

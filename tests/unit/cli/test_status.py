@@ -203,6 +203,14 @@ def test_outcomes_are_shown_once_there_are_some(tmp_path: Path) -> None:
     assert "outcomes 1,200, archived 1,100" in "\n".join(plain(found))
 
 
+def test_a_revision_that_could_not_be_written_down_is_said_loudly(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    with Board(run.board("gateway 1")) as board:
+        board.gauge("revision").set(5)
+    text = "\n".join(plain(of(run, a_state(*ALL), merged(run.counters))))
+    assert "REVISION 5 IS IN USE, and revision 3 is shown here" in text
+
+
 def test_archiving_that_fails_is_said_loudly(tmp_path: Path) -> None:
     run = a_run(tmp_path)
     with Board(run.board("archiver")) as board:

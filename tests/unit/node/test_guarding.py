@@ -59,6 +59,20 @@ def test_a_guard_leaves_the_default_answer_as_it_is() -> None:
     assert back.default == {"progression": 1.0}
 
 
+def test_a_guard_keeps_the_live_schedule_where_the_older_one_names_who_is_gone() -> None:
+    gone = Contender(model="old", version="5e5e5e5e5e5e", number=1, role=Role.CHALLENGER)
+    named = ((0.0, ("champion", "old")),)
+    first = replace(POLICY, contenders=(LINEAR, FOREST, gone), schedule=named)
+    back = guarded(replace(PROMOTED, revision=2), [first, replace(PROMOTED, revision=2)])
+    assert back is not None
+    assert back.schedule == PROMOTED.schedule
+    kept = guarded(
+        replace(PROMOTED, revision=2), [replace(POLICY, schedule=((5.0, ("champion",)),)), PROMOTED]
+    )
+    assert kept is not None
+    assert kept.schedule == ((5.0, ("champion",)),)
+
+
 def test_there_is_nothing_to_go_back_to_where_the_champion_was_always_the_same() -> None:
     assert guarded(POLICY, [POLICY]) is None
     assert guarded(SHARED, [POLICY, SHARED]) is None
