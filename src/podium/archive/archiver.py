@@ -36,6 +36,9 @@ POLL_SECONDS = 0.25
 BEAT_SECONDS = 0.5
 TRIM_SECONDS = 10.0
 DRAIN_SECONDS = 5.0
+TURN_SECONDS = 5.0
+"""A turn counts for so long at most: while the storage was away, what is waited for waits in the stream."""
+
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 15.0
 LOUD_SECONDS = 60.0
@@ -89,6 +92,8 @@ class Archiver:
         # From the first message that is still there, whatever the tables have: it may be half of a sighting.
         self._after = 0
         self._settled = 0
+        self._waited = 0.0
+        self._looked = time.monotonic()
         self._trimmed = 0
         self._limit = FIRST_LIMIT
         self._next_trim = 0.0
@@ -205,7 +210,7 @@ class Archiver:
 
     def _rows_of(self, entry: Entry[Any], payload: bytes) -> Iterator[Entry[Any]]:
         """The entries that go into tables now: a sighting brings rows once both of its halves are there."""
-        now = time.monotonic()
+        now = self._waited
         if isinstance(entry.frame, SeenFrame):
             # After a start its frame may have been trimmed, and it not, because another one waited.
             if not self._tables.has(names.DECOY, *mark_of(entry)):
@@ -217,7 +222,10 @@ class Archiver:
 
     def _settle(self) -> None:
         """After a commit: what no table needs any more may be trimmed."""
-        for seen in self._sightings.unproven(time.monotonic()):
+        now = time.monotonic()
+        self._waited += min(now - self._looked, TURN_SECONDS)
+        self._looked = now
+        for seen in self._sightings.unproven(self._waited):
             self._board.counter("unproven").add()
             self._loud.say(
                 "the decoy saw a frame (%s, %d) other than the one that was kept, or none was kept: the "

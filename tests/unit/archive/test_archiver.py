@@ -285,6 +285,27 @@ async def test_what_the_decoy_saw_and_was_not_kept_is_counted_and_said(
     assert "the decoy's table lacks it" in caplog.text
 
 
+async def test_a_storage_that_is_away_for_longer_than_halves_wait_parts_none(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sightings_module, "WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(archiver_module, "TURN_SECONDS", 0.1)
+    gateway, decoy = Process(), Process("decoy-1")
+    sent = large(gateway, "a")
+    async with scene.archiving():
+        await scene.publish(gateway.input(["first"]), gateway.answers(["first"]))
+        await until(lambda: scene.gauge("archived") == 1)
+        aside = take_away(scene.archive)
+        await scene.publish(sent, gateway.answers(["a"]))
+        await until(lambda: scene.gauge("archive_failing") == 1)
+        await scene.publish(decoy.seen(sent))
+        await asyncio.sleep(0.6)
+        bring_back(scene.archive, aside)
+        await until(lambda: scene.gauge("archived") == 2)
+    assert saw(scene) == {"a": 3 * MANY_ROWS}
+    assert scene.counter("unproven") == 0
+
+
 async def test_what_is_read_again_after_it_was_trimmed_by_half_is_not_unproven(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
