@@ -61,11 +61,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint, all-time counts of requests, its contenders and processes.
 
     `in_use` is the newest revision that a gateway uses, more than `revision` where a full disk keeps the
-    node from writing down what is live. `outcomes` counts rows of ground truth that were taken, `outcomes_archived` those in the tables.
-    `unkept` counts messages that the stream could not keep, `overdue` those that it does not confirm
-    now; `archive_failing` says that the archiver cannot write its tables now. `drift_window_s` is how
-    far back each contender's drift looks. `unapplied` is what `podium apply` would change to make the
-    live policy what the project file says.
+    node from writing down what is live. `outcomes` counts rows of ground truth that were taken,
+    `outcomes_archived` those in the tables. `unkept` counts messages that the stream could not keep,
+    `overdue` those that it does not confirm now; `archive_failing` says that the archiver cannot write
+    its tables now. `drift_window_s` is how far back each contender's drift looks. `unapplied` is what
+    `podium apply` would change to make the live policy what the project file says.
     """
 
     endpoint: str
@@ -273,8 +273,8 @@ def trouble(found: Status) -> Iterator[str]:
         )
     if found.in_use > found.revision:
         yield (
-            f"REVISION {found.in_use} IS IN USE, and revision {found.revision} is shown here: the node cannot "
-            "write .podium/run/run.json; often the disk is full (`podium doctor`)"
+            f"REVISION {found.in_use} IS IN USE, and revision {found.revision} is shown here: the node "
+            "cannot write .podium/run/run.json; often the disk is full (`podium doctor`)"
         )
     if found.unkept:
         yield (
