@@ -16,7 +16,7 @@ import pytest
 from tests.system.conftest import Up
 from tests.system.kept import Archive
 from tests.system.load import Load
-from tests.system.running import Node, podium, until
+from tests.system.running import Node, edit, podium, until
 
 MODEL = (
     Path("models") / "linear.py",
@@ -78,6 +78,7 @@ def archive_of_changes(node: Node) -> Archive:
 def test_a_version_joins_shares_is_promoted_and_rolled_back_and_no_request_is_lost(
     project: Path, up: Up
 ) -> None:
+    edit(project, deadline="1s")  # what is tried here is not how quick this machine is
     node = up(project, "--gateways", "2")
     newer = retrained(project)
     linear, forest = version(node, "linear"), version(node, "forest")

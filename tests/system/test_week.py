@@ -16,7 +16,7 @@ import pytest
 from sklearn.datasets import load_diabetes
 from tests.system.conftest import Up
 from tests.system.load import Load
-from tests.system.running import Node, podium, until
+from tests.system.running import Node, edit, podium, until
 from tests.system.test_change import assert_archived_once, roles, version
 
 FOREST = """
@@ -76,6 +76,7 @@ def test_a_week_in_a_minute(project: Path, up: Up) -> None:
     text = re.sub(r"\n\[models\.forest\]\n.*?(?=\n\[)", "", text, flags=re.DOTALL)
     text = text.replace("[endpoint.inputs]", "agreement = 0.5\n\n[endpoint.inputs]", 1)
     file.write_text(text + RULES)
+    edit(project, deadline="1s")  # what is tried here is not how quick this machine is
     node = up(project, "--gateways", "2")
     linear = version(node, "linear")
     gateways = {name: node.pid(name) for name in ("gateway 1", "gateway 2")}

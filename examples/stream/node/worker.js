@@ -149,7 +149,8 @@ async function stop() {
   try {
     await Promise.all(subscriptions.map((subscription) => subscription.drain()));
     scoreWhatWaits();
-    await connection.close(); // it flushes
+    await connection.flush(); // closing alone may leave in the socket what was published last
+    await connection.close();
   } catch (problem) {
     console.error(`while stopping: ${problem.message}`);
   }
