@@ -290,6 +290,7 @@ class Wire(asyncio.BufferedProtocol):
         for answer in self._awaited:
             if not answer.done():
                 answer.set_exception(self._gone())
+                answer.exception()  # whoever waited may have left: that is nothing to complain about
         self._ended()
 
     def _gone(self) -> StreamAway:
