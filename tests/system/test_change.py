@@ -264,15 +264,16 @@ def test_a_version_that_does_not_come_up_changes_nothing(project: Path, up: Up) 
     assert node.status().ready
 
 
-def test_a_join_whose_node_dies_meanwhile_ends_with_one_line(project: Path, up: Up) -> None:
+@pytest.mark.parametrize("seconds", [0.45, 1.5])
+def test_a_join_whose_node_dies_meanwhile_ends_with_one_line(project: Path, up: Up, seconds: float) -> None:
     node = up(project)
     retrained(project)
     with ThreadPoolExecutor(1) as pool:
         node.send("supervisor", signal.SIGSTOP)  # so that nobody can be warm before it is gone
         joining = pool.submit(podium, project, "join", "linear@2", code=1)
-        time.sleep(1.0)
+        time.sleep(seconds)  # while it connects; while it waits for the worker
         node.send("supervisor", signal.SIGKILL)
-        said = joining.result(timeout=15).stderr
+        said = joining.result().stderr
     assert said == "podium: nothing runs for this project; `podium up` starts it\n"
 
 

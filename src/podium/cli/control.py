@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from podium import project as projects
 from podium import run as runs
 from podium.counters import read, total
-from podium.errors import NodeError, NotFound, NotRunning, PolicyError, RevisionTaken
+from podium.errors import NodeError, NotFound, NotRunning, PolicyError, RevisionTaken, StreamAway
 from podium.gateway.probes import Probes
 from podium.node.contenders import Contract, candidate, check_fit
 from podium.node.process import log_name
@@ -60,6 +60,7 @@ class Control:
 
     async def __aenter__(self) -> Control:
         async with AsyncExitStack() as stack:
+            stack.push(self._explain)
             self.store: PolicyStore = await stack.enter_async_context(
                 policies(self.run.stream, self.run.endpoint)
             )
@@ -72,7 +73,12 @@ class Control:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stack.aclose()
+        await self._stack.__aexit__(kind, error, trace)
+
+    def _explain(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """A stream that is away because the node has stopped: NotRunning says so."""
+        if isinstance(error, StreamAway):
+            running(self.project.run_dir)
 
     async def live(self) -> Policy:
         """The newest revision."""

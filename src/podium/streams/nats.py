@@ -29,6 +29,8 @@ KEPT = frozenset({"input", "scores", "answers", "decoy", "outcomes"})
 KEPT_SUBJECTS = ("input", "scores.*", "answers", "decoy", "outcomes", "again")
 RETRY_SECONDS = 0.05
 CONNECT_SECONDS = 2.0
+FIRST_SECONDS = 10.0
+"""How long a broker that was started together with us may take to open its port."""
 CONFIRM_EVERY = 64  # messages, or
 CONFIRM_SECONDS = 0.05  # whichever comes first
 OVERDUE_SECONDS = 2.0
@@ -77,13 +79,11 @@ class NatsStream:
         max_bytes: int = NO_LIMIT,
         lost: Callable[[int], None] = lambda count: None,
         overdue: Callable[[int], None] = lambda count: None,
-        connect_seconds: float = 10.0,
     ) -> None:
         self._url = url
         self._prefix = f"podium.{endpoint}"
         self._name = f"podium-{endpoint}"
         self._max_bytes = max_bytes
-        self._connect_seconds = connect_seconds
         self._subscriptions: list[NatsSubscription] = []
         self._receipts = _Receipts(lost)
         self._overdue = overdue
@@ -92,14 +92,17 @@ class NatsStream:
         self._linger = 0.0
 
     async def __aenter__(self) -> NatsStream:
+        """Raises StreamAway."""
         self._ended = asyncio.Event()
-        async with asyncio.timeout(self._connect_seconds):
-            while True:
-                try:
-                    await self._connect()
-                    break
-                except OSError:  # its port is not open yet
-                    await asyncio.sleep(RETRY_SECONDS)
+        try:
+            async with asyncio.timeout(FIRST_SECONDS):
+                while not self._up:
+                    try:
+                        await self._connect()
+                    except OSError:  # its port is not open yet
+                        await asyncio.sleep(RETRY_SECONDS)
+        except TimeoutError:
+            raise StreamAway(f"no message stream within {FIRST_SECONDS:g} s") from None
         self._watching = asyncio.create_task(self._watch(), name="nats watch")
         return self
 

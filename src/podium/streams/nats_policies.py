@@ -6,6 +6,7 @@ revision is the newest message of the bucket's stream.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ from podium.records import Policy
 log = logging.getLogger(__name__)
 
 BUCKET = "podium-policies"
+FIRST_SECONDS = 5.0
 ANSWER_SECONDS = 2.0
 RETRY_SECONDS = 0.1
 
@@ -40,15 +42,16 @@ class NatsPolicyStore:
 
     async def __aenter__(self) -> NatsPolicyStore:
         with _translated():
-            self._client: Client = await nats.connect(
-                self._url,
-                connect_timeout=2,
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=RETRY_SECONDS,
-                ping_interval=5,
-                error_cb=_on_error,
-                reconnected_cb=self._catch_up,
-            )
+            async with asyncio.timeout(FIRST_SECONDS):  # endless reconnects make the first try endless too
+                self._client: Client = await nats.connect(
+                    self._url,
+                    connect_timeout=2,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=RETRY_SECONDS,
+                    ping_interval=5,
+                    error_cb=_on_error,
+                    reconnected_cb=self._catch_up,
+                )
             self._bucket = await self._open()
         return self
 
