@@ -22,10 +22,16 @@ FRAME_BYTES = 4 * 1024 * 1024
 """The same for what its columns, or the scores of it, weigh: the stream takes a few times as much."""
 
 
-class FrameBuilder:
-    """Puts requests that wait into input frames."""
+ROW_BYTES = 512
+"""What a request weighs beside its columns, in a frame or in its answers, with room to spare."""
 
-    def __init__(self, schema: Schema, outputs: Schema, *, source: str, reply: str, patience: float) -> None:
+
+class FrameBuilder:
+    """Puts requests that wait into input frames; `limit` is the stream's largest message, in bytes."""
+
+    def __init__(
+        self, schema: Schema, outputs: Schema, *, source: str, reply: str, patience: float, limit: int
+    ) -> None:
         self._fields = schema.fields
         self._source = source
         self._reply = reply
@@ -33,7 +39,8 @@ class FrameBuilder:
         self._open = [i for i, field in enumerate(schema.fields) if -1 in field.shape]
         self._varying = [i for i, field in enumerate(schema.fields) if not _fixed_bytes(field)]
         widest = max(sum(_fixed_bytes(field) for field in part.fields) for part in (schema, outputs))
-        self._most_rows = min(FRAME_ROWS, FRAME_BYTES // max(widest, 1))
+        self._most_bytes = min(FRAME_BYTES, limit // 4)
+        self._most_rows = min(FRAME_ROWS, self._most_bytes // max(widest, 1), max(1, limit // ROW_BYTES))
 
     def loads(self, requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
         """Requests that fit one frame: of one row shape, not too many rows, not too many bytes."""
@@ -42,7 +49,7 @@ class FrameBuilder:
             rows = size = 0
             for request in alike:
                 own = self._varying_bytes(request)
-                if load and (rows + request.rows.count > self._most_rows or size + own > FRAME_BYTES):
+                if load and (rows + request.rows.count > self._most_rows or size + own > self._most_bytes):
                     yield load
                     load, rows, size = [], 0, 0
                 load.append(request)

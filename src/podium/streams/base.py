@@ -1,11 +1,11 @@
 """The seam between Podium and a broker.
 
-Seven methods. Every adapter passes `tests/contracts/test_streams.py`.
+Every adapter passes `tests/contracts/test_streams.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 Receive: TypeAlias = Callable[[bytes], None]
@@ -21,6 +21,13 @@ class Kept(NamedTuple):
 
 class Subscription(Protocol):
     """Somebody who listens."""
+
+    def settle(self, outcomes: Sequence[str]) -> None:
+        """Say what became of the oldest messages received: nothing where all went well, or why one is of no use.
+
+        For a subscription that `settles`. Where the broker can, it gives what was not settled when its
+        receiver ended to another of the group, and puts aside what is of no use.
+        """
 
     async def close(self) -> None:
         """Receive nothing more; messages that are here already are still handled."""
@@ -45,11 +52,13 @@ class Stream(Protocol):
         any other raises StreamAway. Raises TooLarge over the broker's limit.
         """
 
-    async def subscribe(self, subject: str, receive: Receive, group: str = "") -> Subscription:
+    async def subscribe(
+        self, subject: str, receive: Receive, group: str = "", *, settles: bool = False
+    ) -> Subscription:
         """Call `receive` with each message from now on.
 
-        Of the subscribers that share a `group`, one gets each message. Returns when the broker
-        knows of it.
+        Of the subscribers that share a `group`, one gets each message. One that `settles` says of each
+        message when it is done with it. Returns when the broker knows of it.
         """
 
     async def read(self, after: int, limit: int, wait: float) -> list[Kept]:
@@ -66,6 +75,10 @@ class Stream(Protocol):
 
     def linger(self, seconds: float) -> None:
         """From now on messages may wait so long for company: one turn then handles all of them."""
+
+    @property
+    def limit(self) -> int:
+        """The largest payload, in bytes."""
 
     @property
     def connected(self) -> bool:

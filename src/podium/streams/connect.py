@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
-from podium.errors import ProjectError
+from podium.errors import MissingExtra, ProjectError
 from podium.streams.base import Stream
 from podium.streams.policies import PolicyStore
 
-ADAPTERS = {"nats": ("podium.streams.nats", "NatsStream")}
-POLICY_STORES = {"nats": ("podium.streams.nats_policies", "NatsPolicyStore")}
+ADAPTERS = {
+    "nats": ("podium.streams.nats", "NatsStream"),
+    "servicebus": ("podium.streams.servicebus", "ServiceBusStream"),
+}
+POLICY_STORES = {
+    "nats": ("podium.streams.nats_policies", "NatsPolicyStore"),
+    "servicebus": ("podium.streams.table_policies", "TablePolicyStore"),
+}
+EXTRAS = {"servicebus": ("azure.servicebus", "azure-servicebus", "azure")}
+"""What a scheme needs beyond Podium itself: a module, its package, and the extra that has it."""
 
 
 def connect(
@@ -22,14 +31,15 @@ def connect(
     *,
     lost: Callable[[int], None] = lambda count: None,
     overdue: Callable[[int], None] = lambda count: None,
+    dead: Callable[[int], None] | None = None,
 ) -> AbstractAsyncContextManager[Stream]:
     """A stream for one endpoint, not connected yet. Raises ProjectError for an unknown scheme.
 
     `lost` is told of messages that could not be kept, `overdue` how many the broker should have
-    confirmed by now.
+    confirmed by now, `dead`, where somebody wants to know, how many it has put aside.
     """
     adapter: AbstractAsyncContextManager[Stream] = _adapter(ADAPTERS, url)(
-        url, endpoint, lost=lost, overdue=overdue
+        url, endpoint, lost=lost, overdue=overdue, dead=dead
     )
     return adapter
 
@@ -45,5 +55,14 @@ def _adapter(known: Mapping[str, tuple[str, str]], url: str) -> Callable[..., An
     if scheme not in known:
         raise ProjectError(f"stream {scheme}://…: known are {', '.join(f'{s}://' for s in known)}")
     module, name = known[scheme]
+    if scheme in EXTRAS:
+        _check_extra(*EXTRAS[scheme])
     adapter: Callable[..., Any] = getattr(import_module(module), name)
     return adapter
+
+
+def _check_extra(module: str, package: str, extra: str) -> None:
+    """Raises MissingExtra."""
+    parent = module.partition(".")[0]
+    if find_spec(parent) is None or find_spec(module) is None:
+        raise MissingExtra(package, extra)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 from types import TracebackType
 
 from podium.errors import StreamAway, TooLarge
@@ -126,6 +127,9 @@ class MemorySubscription:
     def put(self, payload: bytes) -> None:
         asyncio.get_running_loop().call_soon(self._handle, payload)
 
+    def settle(self, outcomes: Sequence[str]) -> None:
+        """What was delivered is gone from here."""
+
     async def close(self) -> None:
         self._broker.unlisten(self)
         await asyncio.sleep(0)  # what was put before is handled before this returns
@@ -168,6 +172,10 @@ class MemoryStream:
             subscription.abandon()
 
     @property
+    def limit(self) -> int:
+        return self._broker.max_payload
+
+    @property
     def connected(self) -> bool:
         return self._entered and self._broker.up
 
@@ -184,7 +192,9 @@ class MemoryStream:
             self._broker.keep(payload)
         self._broker.deliver(subject, payload)
 
-    async def subscribe(self, subject: str, receive: Receive, group: str = "") -> MemorySubscription:
+    async def subscribe(
+        self, subject: str, receive: Receive, group: str = "", *, settles: bool = False
+    ) -> MemorySubscription:
         self._require_connection()
         subscription = MemorySubscription(self._broker, subject, receive, group)
         subscription.open()

@@ -14,7 +14,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 
@@ -58,6 +58,9 @@ class NatsSubscription:
     def _on_message(self, message: Message) -> None:
         self._receive(message.payload)
 
+    def settle(self, outcomes: Sequence[str]) -> None:
+        """A plain message is delivered once and gone."""
+
     async def close(self) -> None:
         self._owner.forget(self)
         with suppress(StreamAway):
@@ -69,6 +72,7 @@ class NatsStream:
 
     `lost` is called with the number of messages that the broker could not keep, `overdue`, again and
     again, with the number of those that it should have confirmed by now: they wait here for its return.
+    `dead` is never called: NATS puts nothing aside.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class NatsStream:
         max_bytes: int = NO_LIMIT,
         lost: Callable[[int], None] = lambda count: None,
         overdue: Callable[[int], None] = lambda count: None,
+        dead: Callable[[int], None] | None = None,
     ) -> None:
         self._url = url
         self._prefix = f"podium.{endpoint}"
@@ -117,6 +122,10 @@ class NatsStream:
         self._wire.close()
 
     @property
+    def limit(self) -> int:
+        return self._max_payload
+
+    @property
     def connected(self) -> bool:
         return self._up
 
@@ -135,7 +144,9 @@ class NatsStream:
         elif not keep:  # what is to be kept is remembered, and goes out on the next connection
             raise StreamAway("the message stream is away; try again in a moment")
 
-    async def subscribe(self, subject: str, receive: Receive, group: str = "") -> NatsSubscription:
+    async def subscribe(
+        self, subject: str, receive: Receive, group: str = "", *, settles: bool = False
+    ) -> NatsSubscription:
         subscription = NatsSubscription(self, f"{self._prefix}.{subject}", receive, group)
         subscription.attach(self._wire)
         await self._wire.settle()  # without it a request could overtake the subscription

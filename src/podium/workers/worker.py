@@ -56,10 +56,11 @@ class Worker:
 
     async def __aenter__(self) -> Worker:
         name = self._name
-        self._subscriptions: list[Subscription] = [
-            await self._stream.subscribe("input", self._take, group=name),
-            await self._stream.subscribe(f"probe.{name}", self._on_probe, group=name),
-        ]
+        self._input: Subscription = await self._stream.subscribe(
+            "input", self._take, group=name, settles=True
+        )
+        probed = await self._stream.subscribe(f"probe.{name}", self._on_probe, group=name)
+        self._subscriptions: list[Subscription] = [self._input, probed]
         self._loop = asyncio.create_task(self._score_what_waits(), name=f"worker {name}")
         self._tally.ready(1)
         return self
@@ -85,17 +86,22 @@ class Worker:
             await self._filled.wait()
             self._filled.clear()
             while self._waiting:
-                frames = self._next_batch()
+                frames, outcomes = self._next_batch()
                 try:
                     if frames:
                         self._score(frames)
                 except Exception:  # whatever it was: a worker that takes frames must go on scoring
                     log.exception("%d frames have no scores", len(frames))
+                self._input.settle(outcomes)  # last: whoever dies before this leaves them to another
                 await asyncio.sleep(0)  # let frames that arrived meanwhile join the next batch
 
-    def _next_batch(self) -> list[Work]:
-        """The frames that still matter, up to the batch's rows; at least one if there is one."""
+    def _next_batch(self) -> tuple[list[Work], list[str]]:
+        """The frames that still matter, up to the batch's rows, at least one if there is one.
+
+        Beside them, for each message that was looked at, why it is of no use, or nothing.
+        """
         frames: list[Work] = []
+        outcomes: list[str] = []
         rows = 0
         now = time.time_ns() // 1000
         while self._waiting and (not frames or rows < self._batch_rows):
@@ -103,13 +109,15 @@ class Worker:
                 frame: Work = self._work.read(self._waiting.pop(0))
             except BadInput as error:
                 log.error("input: %s", error)
+                outcomes.append(f"input: {error}")
                 continue
+            outcomes.append("")
             # One that has expired is recorded as an error in our name; one that does not name us was sent
             # before we joined or after we left, and nobody waits for our scores.
             if frame.expires > now and (frame.contenders is None or self._name in frame.contenders):
                 frames.append(frame)
                 rows += len(frame.deadline) if frame.rows is None else sum(frame.rows)
-        return frames
+        return frames, outcomes
 
     def _score(self, frames: Sequence[Work]) -> None:
         started, clock = time.time_ns() // 1000, time.perf_counter()
