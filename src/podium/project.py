@@ -31,6 +31,9 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 FIELD_NAME = re.compile(r"[A-Za-z_][\w .()%/+-]*")
 ROLES = tuple(role.value for role in Role if role is not Role.DECOY)
 SYNC = ("interval", "always")
+STREAMS = ("nats", "servicebus")
+"""The schemes of URLs that can be the message stream."""
+
 SOURCES = ("module", "command", "sql", "url")
 """What a model is: a Python module, a program in any language, a file of SQL, a server."""
 
@@ -121,7 +124,7 @@ class ArchiveSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Project:
-    """One `podium.toml`. `schedule` is as in `podium.records.Policy`: ms, then acceptable words.
+    """One `podium.toml`. `stream` is a message stream's URL, or empty for a broker of our own. `schedule` is as in `podium.records.Policy`: ms, then acceptable words.
 
     Inputs and scores of the last `drift_window_s` seconds are compared with training.
     """
@@ -134,6 +137,7 @@ class Project:
     gates: Gates = field(default_factory=Gates)
     guards: Guards = field(default_factory=Guards)
     archive: ArchiveSettings
+    stream: str = ""
     drift_window_s: float = DRIFT_WINDOW_S
 
     @property
@@ -196,7 +200,7 @@ def load(folder: Path) -> Project:
 
 
 def _project(folder: Path, top: Table) -> Project:
-    top.only("endpoint", "models", "schedule", "decoy", "gates", "guards", "drift", "archive")
+    top.only("stream", "endpoint", "models", "schedule", "decoy", "gates", "guards", "drift", "archive")
     endpoint = _endpoint(top.table("endpoint", needed=True))
     models = _models(folder, top.table("models", needed=True), endpoint)
     decoy = top.table("decoy").only("enabled")
@@ -209,6 +213,7 @@ def _project(folder: Path, top: Table) -> Project:
         gates=_gates(top.table("gates"), endpoint),
         guards=_guards(top.table("guards"), endpoint, models),
         archive=_archive(folder, top.table("archive")),
+        stream=_stream(top),
         drift_window_s=_drift_window(top.table("drift")),
     )
 
@@ -550,6 +555,15 @@ def _words(table: Table, key: str, models: Mapping[str, ModelSettings]) -> tuple
 
 def _somebody(words: Iterable[str], models: Mapping[str, ModelSettings]) -> bool:
     return any(word in (model.role.value, model.name) for word in words for model in models.values())
+
+
+def _stream(top: Table) -> str:
+    if "stream" not in top:
+        return ""
+    url = top.text("stream", None)
+    if url.partition("://")[0] not in STREAMS:
+        top.fail(f"{url!r} is no stream; known are {', '.join(f'{name}://…' for name in STREAMS)}", "stream")
+    return url
 
 
 def _archive(folder: Path, table: Table) -> ArchiveSettings:

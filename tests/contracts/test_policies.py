@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from tests.servicebus.azurite import Azurite
+from tests.servicebus.running import Line
 
 from podium.errors import RevisionTaken, StreamAway
 from podium.node.broker import Broker
@@ -16,6 +19,7 @@ from podium.records import Contender, Policy, Role
 from podium.streams.memory_policies import MemoryPolicyStore, MemoryShelf
 from podium.streams.nats_policies import NatsPolicyStore
 from podium.streams.policies import PolicyStore
+from podium.streams.table_policies import CONNECTION, TablePolicyStore
 
 PATIENCE = 10.0
 LINEAR = Contender(model="linear", version="9f2c1ab04d5e", number=1, role=Role.CHAMPION)
@@ -72,9 +76,50 @@ class NatsWorld:
             await asyncio.sleep(0.02)
 
 
-@pytest.fixture(params=["memory", "nats"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    found: World = MemoryWorld() if request.param == "memory" else NatsWorld(tmp_path)
+class TableWorld:
+    """Azurite, Microsoft's own stand-in for Azure Storage, on a line that can be cut."""
+
+    def __init__(self, azurite: Azurite) -> None:
+        self._line = Line(azurite.port)
+        self._endpoints = secrets.token_hex(4)
+        self.connection_string = azurite.connection_string(self._line.port)
+
+    @asynccontextmanager
+    async def store(self, endpoint: str = "diabetes") -> AsyncIterator[PolicyStore]:
+        url = "servicebus://unused.servicebus.windows.net"
+        async with TablePolicyStore(url, f"{endpoint}-{self._endpoints}") as store:
+            yield store
+
+    async def crash(self) -> None:
+        await self._line.cut()
+
+    async def start(self) -> None:
+        await self._line.open()
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    with Azurite(tmp_path_factory.mktemp("azurite")) as azurite:
+        yield azurite
+
+
+def _world(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    match request.param:
+        case "memory":
+            return MemoryWorld()
+        case "nats":
+            return NatsWorld(folder)
+        case _:
+            world = TableWorld(request.getfixturevalue("azurite"))
+            monkeypatch.setenv(CONNECTION, world.connection_string)
+            return world
+
+
+@pytest.fixture(params=["memory", "nats", "table"])
+async def world(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    found = _world(request, tmp_path, monkeypatch)
     await found.start()
     yield found
     await found.crash()

@@ -6,18 +6,24 @@ An adapter joins by a `World`: a broker that can be killed and started, and conn
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import gc
+import secrets
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+from tests.servicebus.running import MAX_MESSAGE, Line, Running
 
 from podium.errors import StreamAway, TooLarge
 from podium.node.broker import MAX_PAYLOAD, Broker
 from podium.streams.base import Kept, Stream
 from podium.streams.memory import MemoryBroker, MemoryStream
 from podium.streams.nats import NatsStream
+from podium.streams.servicebus import ENVELOPE_BYTES, ServiceBusStream
+from podium.streams.servicebus_address import CONNECTION
 
 PATIENCE = 10.0
 
@@ -26,6 +32,8 @@ class World(Protocol):
     """A broker of one kind, running until the test ends."""
 
     max_payload: int
+    turns: int
+    """How often something is tried that is slow on some."""
 
     def connection(self) -> AbstractAsyncContextManager[Stream]: ...
 
@@ -36,6 +44,7 @@ class World(Protocol):
 
 class MemoryWorld:
     max_payload = 1024 * 1024
+    turns = 20
 
     def __init__(self) -> None:
         self._broker = MemoryBroker(max_payload=self.max_payload)
@@ -54,6 +63,7 @@ class NatsWorld:
     """A real nats-server, in a process of its own."""
 
     max_payload = MAX_PAYLOAD
+    turns = 20
 
     def __init__(self, folder: Path) -> None:
         self._broker = Broker.choose(run_dir=folder / "run", store=folder / "store")
@@ -74,17 +84,61 @@ class NatsWorld:
         )
 
 
-@pytest.fixture(params=["memory", "nats"])
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+class ServiceBusWorld:
+    """The stand-in, on a line that can be cut; the real one does not forget what it has taken either."""
+
+    max_payload = MAX_MESSAGE - ENVELOPE_BYTES
+    turns = 3
+
+    def __init__(self, running: Running) -> None:
+        self._endpoint = f"diabetes-{secrets.token_hex(4)}"
+        self._running = running
+        self._line = Line(running.amqp_port)
+
+    def connection(self) -> ServiceBusStream:
+        return ServiceBusStream(self._running.url(self._line.port), self._endpoint)
+
+    @property
+    def connection_string(self) -> str:
+        return self._running.connection_string(self._line.port)
+
+    async def crash(self) -> None:
+        await self._line.cut()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # see LEFT_OPEN
+            gc.collect()
+
+    async def start(self) -> None:
+        await self._line.open()
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Running]:
+    with Running() as running:
+        yield running
+
+
+LEFT_OPEN = pytest.mark.filterwarnings(  # the SDK leaves the socket of a broken connection to the collector
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore:unclosed:ResourceWarning"
+)
+
+
+@pytest.fixture(params=["memory", "nats", pytest.param("servicebus", marks=LEFT_OPEN)])
+async def world(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
     if request.param == "memory":
         yield MemoryWorld()
         return
-    world = NatsWorld(tmp_path)
-    await world.start()
+    found: World = NatsWorld(tmp_path)
+    if request.param == "servicebus":
+        found = ServiceBusWorld(request.getfixturevalue("running"))
+        monkeypatch.setenv(CONNECTION, found.connection_string)
+    await found.start()
     try:
-        yield world
+        yield found
     finally:
-        await world.crash()
+        await found.crash()
 
 
 @pytest.fixture
@@ -214,9 +268,9 @@ async def test_a_late_subscriber_gets_nothing_old(stream: Stream, other: Stream)
 
 
 async def test_who_has_subscribed_misses_nothing_that_is_published_afterwards(
-    stream: Stream, other: Stream
+    stream: Stream, other: Stream, world: World
 ) -> None:
-    for turn in range(20):
+    for turn in range(world.turns):
         listener = Listener()
         subscription = await other.subscribe("probe.linear", listener)
         stream.publish("probe.linear", str(turn).encode())

@@ -94,16 +94,12 @@ def up(*, host: str, port: int, gateways: int, grpc_port: int | None, detach: bo
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     with Lock(project.run_dir):
         wanted = _wanted(project)
-        broker = Broker.choose(
-            run_dir=project.run_dir,
-            store=project.podium_dir / "stream",
-            sync_always=project.archive.sync == "always",
-        )
+        source = _source(project)
         with ExitStack() as sockets:
             listening = sockets.enter_context(listen(host, port))
             held = None if grpc_port is None else sockets.enter_context(reserve(host, grpc_port))
             doors = Doors(listening, gateways, address_of(held) if held else None)
-            asyncio.run(_serve(project, wanted, broker, doors, file_wins=from_file))
+            asyncio.run(_serve(project, wanted, source, doors, file_wins=from_file))
 
 
 class Doors(NamedTuple):
@@ -112,6 +108,24 @@ class Doors(NamedTuple):
     listening: socket.socket
     gateways: int
     grpc: str | None
+
+
+class Source(NamedTuple):
+    """The message stream: its URL, and the broker to run for it, unless it runs elsewhere."""
+
+    url: str
+    broker: Broker | None
+
+
+def _source(project: Project) -> Source:
+    if project.stream:
+        return Source(project.stream, None)
+    broker = Broker.choose(
+        run_dir=project.run_dir,
+        store=project.podium_dir / "stream",
+        sync_always=project.archive.sync == "always",
+    )
+    return Source(broker.url, broker)
 
 
 def _check_grpc() -> None:
@@ -138,11 +152,11 @@ def _wanted(project: Project) -> Policy:
 # --- in the foreground ----------------------------------------------------------------------
 
 
-async def _serve(project: Project, wanted: Policy, broker: Broker, doors: Doors, *, file_wins: bool) -> None:
+async def _serve(project: Project, wanted: Policy, source: Source, doors: Doors, *, file_wins: bool) -> None:
     began = time.monotonic()
     stop = asyncio.Event()
     supervisor = Supervisor(
-        [broker.spec()],
+        [source.broker.spec()] if source.broker else [],
         endpoint=project.name,
         url=url_of(doors.listening),
         grpc=doors.grpc,
@@ -157,10 +171,10 @@ async def _serve(project: Project, wanted: Policy, broker: Broker, doors: Doors,
         if not await _wait(supervisor, stop, lambda: supervisor.started):
             return
         async with (
-            policies(broker.url, project.name) as store,
-            connect(broker.url, project.name) as stream,
+            policies(source.url, project.name) as store,
+            connect(source.url, project.name) as stream,
         ):
-            run = await _run(project, wanted, broker, store, file_wins=file_wins)
+            run = await _run(project, wanted, source.url, store, file_wins=file_wins)
             settings = project.run_dir / RUN
             runs.save(run, settings)
             click.echo(f"{run.endpoint}: {lineup(run.policy)}")
@@ -185,9 +199,7 @@ async def _serve(project: Project, wanted: Policy, broker: Broker, doors: Doors,
     click.echo(_totals(before, merged(project.counters_dir)))
 
 
-async def _run(
-    project: Project, wanted: Policy, broker: Broker, store: PolicyStore, *, file_wins: bool
-) -> Run:
+async def _run(project: Project, wanted: Policy, stream: str, store: PolicyStore, *, file_wins: bool) -> Run:
     """Choose the policy to start with, and keep it if it is new."""
     told = _told(project)
     stored = await store.read()
@@ -202,7 +214,7 @@ async def _run(
     check_fit(start.policy, contract, candidates)
     if stored is None or start.policy.revision > stored.revision:
         await store.write(start.policy)
-    return run_of(project, start.policy, contract, broker)
+    return run_of(project, start.policy, contract, stream)
 
 
 def _candidates(project: Project, start: Start) -> list[Candidate]:

@@ -150,27 +150,31 @@ def archiver(settings: Path) -> None:
         ):
             await archiver.run(stop)
 
-    _process("archiver", settings, job)
+    _process("archiver", settings, job, counts_dead=True)
 
 
-def _process(name: str, settings: Path, job: Job, *, beats: bool = True) -> None:
-    """Everything that all processes share: log, counts, signals, stream, and a beat where `beats`."""
+def _process(name: str, settings: Path, job: Job, *, beats: bool = True, counts_dead: bool = False) -> None:
+    """Everything that all processes share: log, counts, signals, stream, and a beat where `beats`.
+
+    One that `counts_dead` counts for all what the broker has put aside.
+    """
     die_with_parent()
     _log_as_json(name)
     _collect_garbage_rarely()
     told = runs.load(settings)
     with Board(told.board(name)) as board, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_until_stopped(told, board, job, beats=beats))
+        runner.run(_until_stopped(told, board, job, beats=beats, counts_dead=counts_dead))
 
 
-async def _until_stopped(run: Run, board: Board, job: Job, *, beats: bool) -> None:
+async def _until_stopped(run: Run, board: Board, job: Job, *, beats: bool, counts_dead: bool) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
     lost, overdue = board.counter("unkept"), board.gauge("overdue")
+    dead = board.gauge("dead_letters").set if counts_dead else None
     beating = asyncio.create_task(_beat(board), name="beat") if beats else None
-    async with connect(run.stream, run.endpoint, lost=lost.add, overdue=overdue.set) as stream:
+    async with connect(run.stream, run.endpoint, lost=lost.add, overdue=overdue.set, dead=dead) as stream:
         await job(run, stream, board, stop)
     if beating:
         beating.cancel()

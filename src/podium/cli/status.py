@@ -63,7 +63,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `in_use` is the newest revision that a gateway uses, more than `revision` where a full disk keeps the
     node from writing down what is live. `outcomes` counts rows of ground truth that were taken,
     `outcomes_archived` those in the tables. `unkept` counts messages that the stream could not keep,
-    `overdue` those that it does not confirm now; `archive_failing` says that the archiver cannot write
+    `overdue` those that it does not confirm now, `dead_letters` those that it has put aside (Service Bus); `archive_failing` says that the archiver cannot write
     its tables now. `drift_window_s` is how far back each contender's drift looks. `unapplied` is what
     `podium apply` would change to make the live policy what the project file says.
     """
@@ -83,6 +83,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     outcomes_archived: int
     unkept: int
     overdue: int
+    dead_letters: int = 0
     archive_failing: bool
     drift_window_s: float
     unapplied: tuple[str, ...] = ()
@@ -155,6 +156,7 @@ def of(run: Run, state: NodeState, counts: Counts, drift: DriftReport = _NO_DRIF
         outcomes_archived=total(counts, "outcomes_archived"),
         unkept=total(counts, "unkept"),
         overdue=total(counts, "overdue"),
+        dead_letters=total(counts, "dead_letters"),
         archive_failing=total(counts, "archive_failing") > 0,
         drift_window_s=run.drift_window_s,
         contenders=contenders,
@@ -280,6 +282,11 @@ def trouble(found: Status) -> Iterator[str]:
         yield (
             f"{found.unkept:,} messages could not be kept and will be missing in the archive: "
             "see .podium/logs, and look for room on the disk with `podium doctor`"
+        )
+    if found.dead_letters:
+        yield (
+            f"{found.dead_letters:,} messages are dead letters: nobody could use them, or workers ended again "
+            "and again with them. Service Bus keeps them, with the reason, below their subscriptions"
         )
     for process in found.processes:
         if words := _about(process):

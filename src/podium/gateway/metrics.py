@@ -60,6 +60,7 @@ SHOWN: dict[str, Shown] = {
     "junk": Shown("podium_archive_junk", "Messages on the stream that are no frames."),
     "unproven": Shown("podium_archive_unproven", "Frames that the decoy saw and that are not what was kept."),
     "overdue": Shown("podium_stream_overdue", "Messages that the broker does not confirm to keep."),
+    "dead_letters": Shown("podium_stream_dead_letters", "Messages that the broker has put aside."),
     "unkept": Shown("podium_stream_unkept", "Messages that the broker may not have kept."),
 }
 DRIFT: dict[str, Shown] = {

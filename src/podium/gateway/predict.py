@@ -54,7 +54,12 @@ class Predictor:
         self._source = f"gateway-{secrets.token_hex(8)}"
         self._address = f"scores.{self._source}"
         self._builder = FrameBuilder(
-            run.inputs, run.outputs, source=self._source, reply=self._address, patience=run.patience
+            run.inputs,
+            run.outputs,
+            source=self._source,
+            reply=self._address,
+            patience=run.patience,
+            limit=stream.limit,
         )
         self._outputs = {field.name: field.dtype for field in run.outputs.fields}
         self._scores_reader = Reader(ScoresFrame)

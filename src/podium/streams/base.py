@@ -23,7 +23,7 @@ class Subscription(Protocol):
     """Somebody who listens."""
 
     def settle(self, outcomes: Sequence[str]) -> None:
-        """Say what became of the oldest messages received: nothing where all went well, or why one is of no use.
+        """Say what became of the oldest messages received: nothing for well, or why one is of no use.
 
         For a subscription that `settles`. Where the broker can, it gives what was not settled when its
         receiver ended to another of the group, and puts aside what is of no use.

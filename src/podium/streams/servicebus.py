@@ -26,7 +26,7 @@ from podium.streams.base import Kept, Receive
 from podium.streams.servicebus_address import Address, translated
 from podium.streams.servicebus_entities import KEPT, KEPT_PROPERTY, Entities
 from podium.streams.servicebus_kept import KeptMessages
-from podium.streams.servicebus_listening import Listening
+from podium.streams.servicebus_listening import Listening, end
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +53,10 @@ class Outgoing(NamedTuple):
     keep: bool
 
     def message(self) -> ServiceBusMessage:
-        properties = {KEPT_PROPERTY: KEPT} if self.keep else None
-        return ServiceBusMessage(self.payload, subject=self.subject, application_properties=properties)
+        message = ServiceBusMessage(self.payload, subject=self.subject)
+        if self.keep:
+            message.application_properties = {KEPT_PROPERTY: KEPT}
+        return message
 
 
 class ServiceBusSubscription:
@@ -121,13 +123,11 @@ class ServiceBusStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._flush()
-        await _end(self._tasks)
+        await end(self._tasks)
         own = [listening.name for listening in self._listenings if not listening.shared]
         self._up = False
         await self._disconnect()
-        for name in own:
-            with suppress(StreamAway, ProjectError):
-                await self._entities.delete(name)
+        await asyncio.gather(*map(self._delete, own))
         await self._administration.close()
 
     @property
@@ -163,7 +163,7 @@ class ServiceBusStream:
         self, subject: str, receive: Receive, group: str = "", *, settles: bool = False
     ) -> ServiceBusSubscription:
         if "*" in subject:
-            raise ProjectError("models with `stream = true` need a NATS stream: Service Bus has no `scores.*`")
+            raise ProjectError("a model with `stream = true` needs a NATS stream")
         listening = Listening(
             subject,
             receive,
@@ -184,12 +184,17 @@ class ServiceBusStream:
             return
         self._listenings.remove(listening)
         await listening.stop()
-        if listening.shared:
+        if listening.owes:
             self._leaving.append(listening)
             return
         await listening.finish()
-        with suppress(StreamAway):
-            await self._entities.delete(listening.name)
+        if not listening.shared:
+            await self._delete(listening.name)
+
+    async def _delete(self, name: str) -> None:
+        """Or the service does, once it has been idle for long enough."""
+        with suppress(StreamAway, ProjectError):
+            await self._entities.delete(name)
 
     async def read(self, after: int, limit: int, wait: float) -> list[Kept]:
         self._require_connection()
@@ -297,8 +302,7 @@ class ServiceBusStream:
             with translated(f"sending to {self._entities.topic}"):
                 self._sender: ServiceBusSender = self._client.get_topic_sender(self._entities.topic)
                 self._limit = (await self._sender.create_message_batch()).max_size_in_bytes - ENVELOPE_BYTES
-            for listening in self._listenings:
-                await listening.open(self._client, self._entities)
+            await asyncio.gather(*(each.open(self._client, self._entities) for each in self._listenings))
         except BaseException:
             await self._disconnect()
             raise
@@ -315,9 +319,8 @@ class ServiceBusStream:
 
     async def _disconnect(self) -> None:
         if self._sending_task is not None:
-            await _end([self._sending_task])
-        for listening in [*self._listenings, *self._leaving]:
-            await listening.finish()
+            await end([self._sending_task])
+        await asyncio.gather(*(each.finish() for each in (*self._listenings, *self._leaving)))
         self._leaving.clear()
         with suppress(StreamAway), translated("closing"):
             await self._kept.close()
@@ -369,9 +372,3 @@ class ServiceBusStream:
             except (StreamAway, ProjectError) as error:
                 log.warning("stream: %s", error)
             await asyncio.sleep(DEAD_SECONDS)
-
-
-async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

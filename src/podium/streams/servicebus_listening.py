@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 PREFETCH = 64
 LOOK_SECONDS = 0.2
 DRAIN_SECONDS = 2.0
+CANCEL_SECONDS = 0.3
 RENEW_SECONDS = LOCK.total_seconds() / 4
 REASON_LENGTH = 1000
 
@@ -86,6 +87,11 @@ class Listening:
         except Exception as error:
             self._failed(error)
 
+    @property
+    def owes(self) -> bool:
+        """Whether it holds messages that it has not settled."""
+        return bool(self._settles and (self._unsettled or self._done))
+
     async def stop(self) -> None:
         """Take nothing more; of what is here already, everything is handed over."""
         self._closing = True
@@ -100,9 +106,7 @@ class Listening:
             async with asyncio.timeout(DRAIN_SECONDS):
                 while self._tasks and self._done:
                     await asyncio.sleep(0.01)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         self._tasks = []
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
@@ -137,7 +141,7 @@ class Listening:
     # --- settling ---------------------------------------------------------------------------
 
     def settle(self, outcomes: Sequence[str], published: int) -> None:
-        """Once the broker has taken what was published up to now: so its score is there, or it comes again."""
+        """Once the broker has taken what was published up to now: its score is there, or it comes again."""
         for outcome in outcomes:
             if self._unsettled:  # a reconnect has let go of what came before it
                 self._settle_one(self._unsettled.popleft(), outcome, published)
@@ -181,3 +185,11 @@ class Listening:
             await receiver.renew_message_lock(message)
         except MessageLockLostError:
             log.warning("%s: the lock of a message was lost before it was scored", self.name)
+
+
+async def end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel, until they are done: the SDK takes a cancellation for a read that had nothing to read."""
+    while waiting := [task for task in tasks if not task.done()]:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting, timeout=CANCEL_SECONDS)

@@ -44,7 +44,9 @@ LOOP.close()
 
 
 def builder(schema: Schema, outputs: Schema = NONE) -> FrameBuilder:
-    return FrameBuilder(schema, outputs, source="gateway-1", reply="scores.gateway-1", patience=2.0)
+    return FrameBuilder(
+        schema, outputs, source="gateway-1", reply="scores.gateway-1", patience=2.0, limit=16 * 1024 * 1024
+    )
 
 
 def request(rows: Rows, *, began: float | None = None, **wishes: Any) -> Request:
