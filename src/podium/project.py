@@ -124,9 +124,10 @@ class ArchiveSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Project:
-    """One `podium.toml`. `stream` is a message stream's URL, or empty for a broker of our own. `schedule` is as in `podium.records.Policy`: ms, then acceptable words.
+    """One `podium.toml`. `schedule` is as in `podium.records.Policy`: ms, then acceptable words.
 
-    Inputs and scores of the last `drift_window_s` seconds are compared with training.
+    `stream` is a message stream's URL, or empty for a broker of our own. Inputs and scores of the last
+    `drift_window_s` seconds are compared with training.
     """
 
     folder: Path

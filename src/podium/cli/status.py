@@ -63,9 +63,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `in_use` is the newest revision that a gateway uses, more than `revision` where a full disk keeps the
     node from writing down what is live. `outcomes` counts rows of ground truth that were taken,
     `outcomes_archived` those in the tables. `unkept` counts messages that the stream could not keep,
-    `overdue` those that it does not confirm now, `dead_letters` those that it has put aside (Service Bus); `archive_failing` says that the archiver cannot write
-    its tables now. `drift_window_s` is how far back each contender's drift looks. `unapplied` is what
-    `podium apply` would change to make the live policy what the project file says.
+    `overdue` those that it does not confirm now, `dead_letters` those that it has put aside (Service Bus);
+    `archive_failing` says that the archiver cannot write its tables now. `drift_window_s` is how far back
+    each contender's drift looks. `unapplied` is what `podium apply` would change to make the live policy
+    what the project file says.
     """
 
     endpoint: str
@@ -285,8 +286,8 @@ def trouble(found: Status) -> Iterator[str]:
         )
     if found.dead_letters:
         yield (
-            f"{found.dead_letters:,} messages are dead letters: nobody could use them, or workers ended again "
-            "and again with them. Service Bus keeps them, with the reason, below their subscriptions"
+            f"{found.dead_letters:,} messages are dead letters: nobody could use them, or workers ended "
+            "again and again with them. Service Bus keeps them, with the reason, below their subscriptions"
         )
     for process in found.processes:
         if words := _about(process):

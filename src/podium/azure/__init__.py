@@ -1,0 +1,1 @@
+"""Azure as code: what `podium render azure` writes."""

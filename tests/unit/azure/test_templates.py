@@ -1,0 +1,117 @@
+"""What is rendered for Azure: known to its last letter, parsed, linted, and without secrets."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import hcl2
+import pytest
+from pycep import BicepParser
+
+from podium.azure.templates import render
+
+SNAPSHOTS = Path(__file__).with_name("snapshots")
+FILES = render("Wine_Cellar", location="northeurope")
+BICEP = [name for name in FILES if name.endswith(".bicep")]
+TERRAFORM = [name for name in FILES if name.endswith(".tf")]
+RESOURCES = "bicep/resources.bicep"
+MADE = {
+    "azurerm_resource_group": "Microsoft.Resources/resourceGroups",
+    "azurerm_container_registry": "Microsoft.ContainerRegistry/registries",
+    "azurerm_kubernetes_cluster": "Microsoft.ContainerService/managedClusters",
+    "azurerm_role_assignment": "Microsoft.Authorization/roleAssignments",
+    "azurerm_servicebus_namespace": "Microsoft.ServiceBus/namespaces",
+    "azurerm_servicebus_topic": "Microsoft.ServiceBus/namespaces/topics",
+    "azurerm_storage_account": "Microsoft.Storage/storageAccounts",
+    "azurerm_storage_container": "Microsoft.Storage/storageAccounts/blobServices/containers",
+    "azurerm_user_assigned_identity": "Microsoft.ManagedIdentity/userAssignedIdentities",
+    "azurerm_federated_identity_credential": (
+        "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials"
+    ),
+}
+
+
+def parsed(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = BicepParser().parse(text=FILES[name])
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_file_is_as_it_was_reviewed(name: str) -> None:
+    kept = SNAPSHOTS / name
+    assert FILES[name] == kept.read_text(), f"review the change, then write it to {kept}"
+
+
+@pytest.mark.parametrize("name", BICEP)
+def test_bicep_parses(name: str) -> None:
+    assert parsed(name)["resources"]
+
+
+@pytest.mark.parametrize("name", TERRAFORM)
+def test_terraform_parses(name: str) -> None:
+    assert hcl2.loads(FILES[name])
+
+
+@pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not installed")
+@pytest.mark.parametrize("name", TERRAFORM)
+def test_terraform_is_formatted(name: str) -> None:
+    done = subprocess.run(
+        ["terraform", "fmt", "-check", "-diff", "-"],
+        input=FILES[name],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_both_make_the_same_kinds_of_resources() -> None:
+    text = "".join(FILES[name] for name in BICEP)
+    bicep = set(re.findall(r"^resource \w+ '([^@]+)@", text, re.M))
+    terraform = set(re.findall(r'^resource "(\w+)"', FILES["terraform/main.tf"], re.M))
+    assert {MADE[kind] for kind in terraform} <= bicep
+    assert bicep - {MADE[kind] for kind in terraform} == {"Microsoft.Storage/storageAccounts/blobServices"}
+
+
+def test_the_module_gets_every_parameter_that_it_has() -> None:
+    given = parsed("bicep/main.bicep")["modules"]["resources"]["config"]["params"]
+    assert set(given) == set(parsed(RESOURCES)["parameters"])
+
+
+def test_every_output_that_is_passed_on_is_there() -> None:
+    passed = set(re.findall(r"resources\.outputs\.(\w+)", FILES["bicep/main.bicep"]))
+    assert passed == set(parsed(RESOURCES)["outputs"])
+
+
+@pytest.mark.parametrize("name", [*BICEP, *TERRAFORM])
+def test_every_variable_that_is_used_is_declared_and_the_other_way_round(name: str) -> None:
+    if name in BICEP:
+        for parameter in parsed(name)["parameters"]:
+            assert len(re.findall(rf"\b{parameter}\b", FILES[name])) > 1, parameter
+        return
+    whole = "".join(FILES[each] for each in TERRAFORM)
+    declared = set(re.findall(r'^variable "(\w+)"', whole, re.M))
+    assert declared == set(re.findall(r"\bvar\.(\w+)", whole))
+
+
+def test_no_file_makes_or_shows_a_secret() -> None:
+    for name, content in FILES.items():
+        assert not re.search(r"listKeys|connection_string|primary_.*key|password\s*=", content), name
+    text = FILES[RESOURCES]
+    assert "disableLocalAuth: true" in text
+    assert "allowSharedKeyAccess: false" in text
+    assert "adminUserEnabled: false" in text
+
+
+def test_names_are_the_endpoint_s_and_no_mark_is_left() -> None:
+    whole = "".join(FILES.values())
+    assert not re.search(r"@[a-z]+@", whole)
+    assert "podium-wine-cellar" in whole
+    assert "topicName = 'podium-Wine_Cellar'" in FILES[RESOURCES]
+    assert 'topic = "podium-Wine_Cellar"' in FILES["terraform/main.tf"]
+    assert "northeurope" in FILES["terraform/variables.tf"]
