@@ -34,6 +34,7 @@ SB = "http://schemas.microsoft.com/netservices/2010/10/servicebus/connect"
 DEAD = "/$deadletterqueue"
 MANAGEMENT = "/$management"
 CBS = "$cbs"
+LOCK_LOST = "com.microsoft:message-lock-lost"
 NEVER = float("inf")
 PEEK_BYTES = 200_000
 """An answer to a peek holds no more than this, or one message."""
@@ -241,7 +242,7 @@ class Amqp(MessagingHandler):  # type: ignore[misc]  # proton has no types
         with self._entities.lock:
             refused = self._entities.publish(address, list(_messages(raw)))
             if refused:
-                delivery.local.condition = Condition(refused, "refused by the stand-in")
+                delivery.local.condition = _condition(refused, "refused by the stand-in")
             _settle(delivery, Delivery.REJECTED if refused else Delivery.ACCEPTED)
             for queue in self._entities.topics.get(address, {}).values():
                 self._pump(queue)
@@ -293,7 +294,7 @@ class Amqp(MessagingHandler):  # type: ignore[misc]  # proton has no types
             queue, token = self._sent.pop(delivery.tag, (None, None))
             lock = queue.locked.pop(token, None) if queue else None
             if lock is None:
-                delivery.local.condition = Condition("com.microsoft:message-lock-lost", "The lock is lost.")
+                delivery.local.condition = _condition(LOCK_LOST, "The lock is lost.")
                 _settle(delivery, Delivery.REJECTED)
                 return
             if state == Delivery.REJECTED:
@@ -323,7 +324,7 @@ class Amqp(MessagingHandler):  # type: ignore[misc]  # proton has no types
         answer = Message(correlation_id=request.id, body=body)
         answer.properties = {"statusCode": status, "status-code": status, "status-description": operation}
         if status == 410:
-            answer.properties["errorCondition"] = symbol("com.microsoft:message-lock-lost")
+            answer.properties["errorCondition"] = symbol(LOCK_LOST)
         self._replies[event.connection, address].send(answer)
 
     def _peek(self, queue: Queue, asked: dict[Any, Any]) -> tuple[int, Any]:
@@ -552,6 +553,11 @@ def _stamped(kept: Kept, until: float) -> Message:
         annotations[symbol("x-opt-locked-until")] = timestamp(int(until * 1000))
     message.annotations = annotations
     return message
+
+
+def _condition(name: str, words: str) -> Condition:
+    """The SDK reads all three parts of an error."""
+    return Condition(name, words, {symbol("by"): "stand-in"})
 
 
 def _settle(delivery: Delivery, state: int) -> None:
