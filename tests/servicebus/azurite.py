@@ -1,11 +1,13 @@
-"""Azurite's table service as a process. Without it, tests are skipped that need it, and say how to get it."""
+"""Azurite's table service as a process; npm installs it where it is not there."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +22,8 @@ KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr
 """Everybody's: Azurite knows no other account."""
 
 START_SECONDS = 20.0
+INSTALL_SECONDS = 100.0
+VERSION = "3.35.0"
 
 
 class Azurite:
@@ -30,9 +34,7 @@ class Azurite:
         self._folder = folder
 
     def __enter__(self) -> Azurite:
-        program = os.environ.get(OVERRIDE) or shutil.which(NAME)
-        if not program:
-            pytest.skip(f"no {NAME}: `npm install -g azurite`, or set {OVERRIDE} to the program's path")
+        program = os.environ.get(OVERRIDE) or shutil.which(NAME) or _installed()
         options = ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
         self._process = subprocess.Popen(
             [program, "--tableHost", HOST, "--tablePort", str(self.port), *options],
@@ -59,3 +61,20 @@ class Azurite:
     def connection_string(self, port: int | None = None) -> str:
         table = f"http://{HOST}:{port or self.port}/{ACCOUNT}"
         return f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};TableEndpoint={table};"
+
+
+def _installed() -> str:
+    """From npm, once for all runs of this user on this machine."""
+    if not shutil.which("npm"):
+        pytest.skip(
+            f"no {NAME}, and no npm to install it: apt-get install npm, or set {OVERRIDE} to its path"
+        )
+    folder = Path(tempfile.gettempdir()) / f"podium-azurite-{VERSION}-{os.getuid()}"
+    program = folder / "node_modules" / ".bin" / NAME
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several test processes may come at once
+        if not program.exists():
+            command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder)]
+            subprocess.run([*command, f"azurite@{VERSION}"], check=True, timeout=INSTALL_SECONDS)
+    return str(program)

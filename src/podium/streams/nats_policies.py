@@ -23,6 +23,7 @@ from nats.js.kv import KeyValue
 
 from podium.errors import RevisionTaken, StreamAway
 from podium.records import Policy
+from podium.streams.policies import policy_of
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +66,8 @@ class NatsPolicyStore:
         with _translated():
             try:
                 if revision is None:
-                    return _policy(await self._newest())
-                return _policy((await self._bucket.get(self._key(revision))).value)
+                    return policy_of(await self._newest())
+                return policy_of((await self._bucket.get(self._key(revision))).value)
             except (KeyNotFoundError, NotFoundError):
                 return None
 
@@ -109,7 +110,7 @@ class NatsPolicyStore:
     # --- following --------------------------------------------------------------------------
 
     async def _on_message(self, message: Msg) -> None:
-        self._tell(_policy(message.data))
+        self._tell(policy_of(message.data))
 
     async def _catch_up(self) -> None:
         """What was written while nobody listened."""
@@ -121,16 +122,6 @@ class NatsPolicyStore:
     def _tell(self, policy: Policy | None) -> None:
         if policy is not None and self._receive is not None:
             self._receive(policy)
-
-
-def _policy(document: bytes | None) -> Policy | None:
-    if not document:
-        return None
-    try:
-        return msgspec.json.decode(document, type=Policy)
-    except msgspec.MsgspecError as error:
-        log.error("policies: a revision that cannot be read: %s", error)
-        return None
 
 
 @contextmanager

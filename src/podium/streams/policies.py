@@ -5,10 +5,15 @@ Every adapter passes `tests/contracts/test_policies.py`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from podium.records import Policy
+
+log = logging.getLogger(__name__)
 
 
 class PolicyStore(Protocol):
@@ -29,3 +34,14 @@ class PolicyStore(Protocol):
         After the store was away it is called with what is newest then. It may be called twice with
         the same.
         """
+
+
+def policy_of(document: bytes | str | None) -> Policy | None:
+    """What a store has kept; None, loudly, for what nobody can read."""
+    if not document:
+        return None
+    try:
+        return msgspec.json.decode(document, type=Policy)
+    except msgspec.MsgspecError as error:
+        log.error("policies: a revision that cannot be read: %s", error)
+        return None

@@ -26,6 +26,7 @@ from azure.data.tables.aio import TableClient
 
 from podium.errors import ProjectError, RevisionTaken, StreamAway
 from podium.records import Policy
+from podium.streams.policies import policy_of
 from podium.streams.servicebus_address import Address, identity
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class TablePolicyStore:
                 row = await self._table.get_entity(self._endpoint, _key(revision))
             except ResourceNotFoundError:
                 return None
-            return _policy(row["policy"])
+            return policy_of(row["policy"])
 
     async def write(self, policy: Policy) -> None:
         row = {
@@ -119,7 +120,7 @@ class TablePolicyStore:
         )
         newest: Policy | None = None
         async for row in found:
-            newest = _policy(row["policy"]) or newest
+            newest = policy_of(row["policy"]) or newest
         return newest
 
 
@@ -148,14 +149,6 @@ def _table(where: str) -> TableClient:
 
 def _key(revision: int) -> str:
     return f"{revision:0{DIGITS}}"
-
-
-def _policy(document: str) -> Policy | None:
-    try:
-        return msgspec.json.decode(document, type=Policy)
-    except msgspec.MsgspecError as error:
-        log.error("policies: a revision that cannot be read: %s", error)
-        return None
 
 
 @contextmanager
