@@ -164,6 +164,8 @@ class ServiceBusStream:
     ) -> ServiceBusSubscription:
         if "*" in subject:
             raise ProjectError("a model with `stream = true` needs a NATS stream")
+        self._require_connection()
+        client = self._client
         listening = Listening(
             subject,
             receive,
@@ -173,7 +175,10 @@ class ServiceBusStream:
             failed=self._on_failure,
             sent=self._has_taken,
         )
-        await listening.open(self._client, self._entities)
+        await listening.open(client, self._entities)
+        if client is not self._client:
+            await listening.finish()
+            raise StreamAway("the message stream went away; try again in a moment")
         self._listenings.append(listening)
         return ServiceBusSubscription(self, listening)
 
@@ -272,9 +277,10 @@ class ServiceBusStream:
             async with asyncio.timeout(FLUSH_SECONDS):
                 await self._has_taken(self.published)
 
-    async def _has_taken(self, count: int) -> None:
+    async def _has_taken(self, count: int) -> bool:
         while self._up and self._accepted < count:
             await asyncio.sleep(0.002)
+        return self._up
 
     # --- the connection ---------------------------------------------------------------------
 

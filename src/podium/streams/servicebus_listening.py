@@ -33,8 +33,8 @@ RENEW_SECONDS = LOCK.total_seconds() / 4
 REASON_LENGTH = 1000
 
 Failed = Callable[[Exception], None]
-Sent = Callable[[int], Awaitable[None]]
-"""Returns when the broker has taken so many messages of this connection."""
+Sent = Callable[[int], Awaitable[bool]]
+"""Returns True when the broker has taken so many messages of this connection, False when it is away."""
 
 
 class Listening:
@@ -60,13 +60,15 @@ class Listening:
         self._sent = sent
         self._receiver: ServiceBusReceiver | None = None
         self._closing = False
+        self._unsettled: deque[ServiceBusReceivedMessage | None] = deque()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self, client: ServiceBusClient, entities: Entities) -> None:
         """Raises StreamAway, ProjectError without the rights."""
         await entities.listen(self.name, self._subject, shared=self.shared)
         mode = ServiceBusReceiveMode.PEEK_LOCK if self._settles else ServiceBusReceiveMode.RECEIVE_AND_DELETE
-        self._unsettled: deque[ServiceBusReceivedMessage] = deque()
+        # The receiver settles in the order of arrival: what an earlier link brought keeps its place.
+        self._unsettled = deque([None] * len(self._unsettled))
         self._done: list[tuple[ServiceBusReceivedMessage, str, int]] = []
         self._told = asyncio.Event()
         self._receiver = receiver = client.get_subscription_receiver(
@@ -90,7 +92,7 @@ class Listening:
     @property
     def owes(self) -> bool:
         """Whether it holds messages that it has not settled."""
-        return bool(self._settles and (self._unsettled or self._done))
+        return self._settles and (any(self._unsettled) or bool(self._done))
 
     async def stop(self) -> None:
         """Take nothing more; of what is here already, everything is handed over."""
@@ -102,9 +104,10 @@ class Listening:
 
     async def finish(self) -> None:
         """Settle what was done with, and close the link: the rest goes to others."""
+        settling = self._tasks[1:2]
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_SECONDS):
-                while self._tasks and self._done:
+                while settling and self._done and not settling[0].done():
                     await asyncio.sleep(0.01)
         await end(self._tasks)
         self._tasks = []
@@ -143,8 +146,9 @@ class Listening:
     def settle(self, outcomes: Sequence[str], published: int) -> None:
         """Once the broker has taken what was published up to now: its score is there, or it comes again."""
         for outcome in outcomes:
-            if self._unsettled:  # a reconnect has let go of what came before it
-                self._settle_one(self._unsettled.popleft(), outcome, published)
+            message = self._unsettled.popleft()
+            if message is not None:
+                self._settle_one(message, outcome, published)
 
     def _settle_one(self, message: ServiceBusReceivedMessage, outcome: str, published: int) -> None:
         self._done.append((message, outcome, published))
@@ -157,7 +161,8 @@ class Listening:
             self._told.clear()
             while self._done:
                 batch = self._done[:PREFETCH]
-                await self._sent(batch[-1][2])
+                if not await self._sent(batch[-1][2]):
+                    return  # the scores may not be there: the message comes again
                 await asyncio.gather(*(self._tell(receiver, message, why) for message, why, _ in batch))
                 del self._done[: len(batch)]
 
@@ -177,7 +182,7 @@ class Listening:
             await asyncio.sleep(RENEW_SECONDS)
             soon = datetime.now(UTC).timestamp() + LOCK.total_seconds() / 2
             for message in list(self._unsettled):
-                if message.locked_until_utc and message.locked_until_utc.timestamp() < soon:
+                if message and message.locked_until_utc and message.locked_until_utc.timestamp() < soon:
                     await self._renew(receiver, message)
 
     async def _renew(self, receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:
