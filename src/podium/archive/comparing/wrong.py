@@ -109,7 +109,7 @@ def _has_outcome(output: Output) -> str:
 
 
 def _cost(output: Output, loss: Loss, value: str) -> str:
-    """What a row costs, as `podium.trials.errors.losses` has it."""
+    """What a row costs, as `podium.trials.errors.Loss` has it."""
     match loss:
         case Loss.ABSOLUTE:
             return f"abs({value} - {output.t})"
