@@ -12,7 +12,8 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from podium.cli.control import check_endpoint, give_way, project_here
+from podium.cli.control import give_way, project_here
+from podium.cli.endpoints import check_endpoint
 from podium.cli.policy import endpoint_and_model
 from podium.models import manifest
 from podium.models.loading import Scorer, load

@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from podium.cli.asking import Gateway, running_here, without_endpoint
+from podium.cli.asking import Gateway, running_here
+from podium.cli.endpoints import without_endpoint
 from podium.cli.rows import CsvRows, typed
 from podium.errors import ProjectError
 from podium.schema import Schema

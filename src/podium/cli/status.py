@@ -17,15 +17,15 @@ from podium import project as projects
 from podium import run as runs
 from podium.archive import drift_report
 from podium.archive.drift_report import DriftReport, LiveDrift
+from podium.cli.endpoints import check_endpoint
 from podium.cli.policy import wanted
 from podium.counters import Counts, distribution, merged, total
-from podium.errors import NotFound, NotRunning, PodiumError
+from podium.errors import NotRunning, PodiumError
 from podium.node.process import log_name
 from podium.node.state import RUN, NodeState, ProcessReport, ProcessState, running
 from podium.records import Contender, Policy, Role
 from podium.rendezvous.changes import differences
 from podium.run import Run
-from podium.schema import did_you_mean
 
 REFRESH_SECONDS = 1.0
 READY = "ready"
@@ -119,9 +119,7 @@ def read(folder: Path, endpoint: str | None = None) -> Status:
         raise NotRunning(
             f"{run_dir / RUN} cannot be read ({error}); `podium down`, then `podium up`"
         ) from None
-    if endpoint is not None and endpoint != run.endpoint:
-        near = did_you_mean(endpoint, [run.endpoint])
-        raise NotFound(f"no endpoint {endpoint!r} runs here{near}; there is {run.endpoint}")
+    check_endpoint(endpoint, run.endpoint)
     found = of(run, state, merged(run.counters), drift_report.read(run.counters))
     return msgspec.structs.replace(found, unapplied=_unapplied(folder, run.policy))
 
