@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import time
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,7 @@ def keep(project: Path, names: Sequence[str]) -> None:
     """Take the other models out of the project's file."""
     file = project / projects.FILE
     text = file.read_text()
-    for name in set(projects.load(project).models) - set(names):
+    for name in set(tomllib.loads(text)["models"]) - set(names):
         text = re.sub(rf"^\[models\.{name}\]\n(?:.+\n)*", "", text, flags=re.MULTILINE)
     file.write_text(text)
 

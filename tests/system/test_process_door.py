@@ -8,28 +8,18 @@ import secrets
 import shutil
 import signal
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.system.kept import archive_of, assert_each_answer_kept_once
+from bench.doors import keep
+from tests.system.kept import archive_of, assert_each_answer_kept_once, assert_scores_agree
 from tests.system.load import Load
-from tests.system.running import Node, alive, below, podium, processes, until
+from tests.system.running import Node, alive, below, command_of, podium, processes, scored, until
 
 LANGUAGES = Path(__file__).parents[2] / "examples" / "languages"
 USED = ("python", "node", "perl", "sql")
 PROGRAMS = {"node": "node models/rule.js", "perl": "perl models/rule.pl"}
-
-
-def command_of(node: Node, model: str) -> int:
-    """The pid of a contender's command."""
-    there = below(node.pid(f"worker {model} 1"))
-    return next(pid for pid, line in there.items() if line == PROGRAMS[model])
-
-
-def scored(node: Node, model: str) -> int:
-    return next(each.scored for each in node.status().contenders if each.model == model)
 
 
 @pytest.fixture
@@ -38,12 +28,7 @@ def languages(tmp_path: Path) -> Iterator[Node]:
     if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
         pytest.skip(f"{', '.join(missing)} is not installed")
     folder = shutil.copytree(LANGUAGES, tmp_path / "languages")
-    text = (folder / "podium.toml").read_text()
-    for name in set(tomllib.loads(text)["models"]) - set(USED):
-        begin = text.index(f"[models.{name}]")
-        end = text.find("\n[", begin)
-        text = text[:begin] + (text[end:] if end > 0 else "")
-    (folder / "podium.toml").write_text(text)
+    keep(folder, USED)
     trust = {"PODIUM_TRUST": str(folder / "trust")}
     podium(folder, "train", env=trust)
     node = Node(folder, env=trust)
@@ -58,9 +43,9 @@ def test_contenders_of_several_languages_score_the_same_while_each_is_killed(lan
     bodies = [json.dumps({"bmi": step / 100, "s5": -step / 70}).encode() for step in range(-9, 10)]
     with Load(node.url, rate=100, bodies=bodies) as load:
         until(lambda: min(scored(node, name) for name in USED) > 20)
-        for name in PROGRAMS:
+        for name, line in PROGRAMS.items():
             before = scored(node, name)
-            os.kill(command_of(node, name), signal.SIGKILL)
+            os.kill(command_of(node, name, line), signal.SIGKILL)
             until(lambda name=name, before=before: scored(node, name) > before + 20)  # type: ignore[misc]
             assert node.process(f"worker {name} 1").restarts == 0
         for name in ("sql", "python"):
@@ -68,11 +53,7 @@ def test_contenders_of_several_languages_score_the_same_while_each_is_killed(lan
             node.until_back(f"worker {name} 1", gone)
     assert set(load.counts) == {200}, load
     archive = assert_each_answer_kept_once(node, load)
-    ratio = "max(out_progression) / min(out_progression) as ratio"
-    each = f"select {ratio} from scores where status = 'ok' group by id"
-    assert abs(archive.rows(f"select max(ratio) from ({each})")[0][0] - 1) < 1e-9
-    assert archive.count("select distinct round(out_progression, 6) from scores where model = 'node'") > 10
-    assert {model for (model,) in archive.rows("select model from scores where status = 'ok'")} == set(USED)
+    assert_scores_agree(archive, USED)
     assert "was killed by SIGKILL" in node.log("worker node 1")
 
 
