@@ -17,10 +17,11 @@ from bench.doors import keep
 from bench.peers.base import Site
 from bench.peers.kserve.peer import PEER as KSERVE
 from bench.ports import free_port
+from tests.system import faulty
 from tests.system.kept import assert_each_answer_kept_once, assert_scores_agree
 from tests.system.load import Load
 from tests.system.peers import needs, running
-from tests.system.running import Node, command_of, edit, podium, scored, until
+from tests.system.running import Node, command_of, edit, scored, until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 COMMANDS = {"r": "/usr/lib/R/bin/exec/R", "node": "node models/rule.js"}
@@ -91,13 +92,9 @@ def node(tmp_path: Path, kserve: Served) -> Iterator[Node]:
         file.write(f"\n[models.streamed]\n{streamed[1]}")
         file.write(KSERVE_TABLE.format(port=kserve.port))
     edit(folder, deadline="1s")
-    trust = {"PODIUM_TRUST": str(folder / "trust")}
-    podium(folder, "train", env=trust)
-    node = Node(folder, env=trust)
-    try:
+    faulty.train(folder)
+    with faulty.node_of(folder) as node:
         yield node.start()
-    finally:
-        node.end()
 
 
 def test_contenders_behind_every_door_score_the_same_and_the_kill_of_each_costs_no_request(

@@ -16,7 +16,7 @@ from bench.doors import keep
 from tests.system import faulty
 from tests.system.kept import assert_each_answer_kept_once, assert_scores_agree
 from tests.system.load import Load
-from tests.system.running import Node, alive, below, command_of, podium, processes, scored, until
+from tests.system.running import Node, alive, below, command_of, processes, scored, until
 
 LANGUAGES = Path(__file__).parents[2] / "examples" / "languages"
 USED = ("python", "node", "perl", "sql")
@@ -30,13 +30,9 @@ def languages(tmp_path: Path) -> Iterator[Node]:
         pytest.skip(f"{', '.join(missing)} is not installed")
     folder = shutil.copytree(LANGUAGES, tmp_path / "languages")
     keep(folder, USED)
-    trust = {"PODIUM_TRUST": str(folder / "trust")}
-    podium(folder, "train", env=trust)
-    node = Node(folder, env=trust)
-    try:
+    faulty.train(folder)
+    with faulty.node_of(folder) as node:
         yield node.start()
-    finally:
-        node.end()
 
 
 def test_contenders_of_several_languages_score_the_same_while_each_is_killed(languages: Node) -> None:

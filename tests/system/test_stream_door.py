@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 from bench.doors import keep
+from tests.system import faulty
 from tests.system.kept import assert_each_answer_kept_once
 from tests.system.load import Load
-from tests.system.running import Node, alive, command_of, podium, scored, until
+from tests.system.running import Node, alive, command_of, scored, until
 
 from podium import project as projects
 from podium.cli import outside
@@ -99,13 +100,9 @@ def node(tmp_path: Path) -> Iterator[Node]:
     keep(folder, ("python", "node"))
     text = (folder / "podium.toml").read_text()
     (folder / "podium.toml").write_text(text.replace("stream = true", 'stream = true\ntimeout = "2s"'))
-    trust = {"PODIUM_TRUST": str(folder / "trust")}
-    podium(folder, "train", env=trust)
-    node = Node(folder, env=trust)
-    try:
+    faulty.train(folder)
+    with faulty.node_of(folder) as node:
         yield node.start()
-    finally:
-        node.end()
 
 
 def test_a_worker_on_the_stream_scores_the_same_and_everything_is_kept_while_it_and_the_broker_are_killed(
