@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from podium import failures
 from podium import project as projects
 from podium import run as runs
 from podium.archive import drift_report
@@ -39,7 +40,8 @@ _URGENT = (ProcessState.CRASH_LOOPING, ProcessState.BACKING_OFF, ProcessState.ST
 class ContenderStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One contender. Counts are requests; `disagreement` is the part of compared rows in which its
     score was not the champion's, None where none was compared. `drift` is how far each of its inputs
-    and scores is from training, the worst first; nothing where that is not known."""
+    and scores is from training, the worst first; nothing where that is not known. `last_error` is what it
+    last failed with since the node was started, `last_error_at` in seconds since the epoch."""
 
     model: str
     version: str | None
@@ -55,6 +57,8 @@ class ContenderStatus(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float | None
     disagreement: float | None
     drift: tuple[LiveDrift, ...] = ()
+    last_error: str | None = None
+    last_error_at: float | None = None
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +125,15 @@ def read(folder: Path, endpoint: str | None = None) -> Status:
         ) from None
     check_endpoint(endpoint, run.endpoint)
     found = of(run, state, merged(run.counters), drift_report.read(run.counters))
-    return msgspec.structs.replace(found, unapplied=_unapplied(folder, run.policy))
+    contenders = tuple(_with_failure(contender, run.counters) for contender in found.contenders)
+    return msgspec.structs.replace(found, contenders=contenders, unapplied=_unapplied(folder, run.policy))
+
+
+def _with_failure(contender: ContenderStatus, folder: Path) -> ContenderStatus:
+    last = failures.read(folder, _name(contender))
+    if last is None:
+        return contender
+    return msgspec.structs.replace(contender, last_error=last.error, last_error_at=last.at)
 
 
 def _unapplied(folder: Path, live: Policy) -> tuple[str, ...]:
@@ -205,7 +217,7 @@ def plain(found: Status) -> Iterator[str]:
     yield from ("", *_aligned(rows))
     rows = [PROCESS_COLUMNS, *(_process_row(process) for process in found.processes)]
     yield from ("", *_aligned(rows))
-    if advice := [*trouble(found), *drift(found), *unapplied(found)]:
+    if advice := [*trouble(found), *failed(found), *drift(found), *unapplied(found)]:
         yield from ("", *advice)
 
 
@@ -282,6 +294,19 @@ def trouble(found: Status) -> Iterator[str]:
     for process in found.processes:
         if words := _about(process):
             yield words
+
+
+def failed(found: Status) -> Iterator[str]:
+    """What each contender last failed with, a line each."""
+    lines = [_failure_line(contender) for contender in found.contenders if contender.last_error]
+    if lines:
+        yield "Last errors; the `error` column of the archive's `scores` has all of them:"
+        yield from (f"  {line}" for line in lines)
+
+
+def _failure_line(contender: ContenderStatus) -> str:
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(contender.last_error_at))
+    return f"{_name(contender)}, {at}: {' '.join((contender.last_error or '').split())}"
 
 
 def drift(found: Status) -> Iterator[str]:
@@ -378,7 +403,7 @@ def _table(found: Status, before: Status | None) -> RenderableType:
         Text(),
         processes,
         *(Text(line, style="bold red") for line in trouble(found)),
-        *(Text(line, style="yellow") for line in (*drift(found), *unapplied(found))),
+        *(Text(line, style="yellow") for line in (*failed(found), *drift(found), *unapplied(found))),
     )
 
 

@@ -14,9 +14,10 @@ from msgspec.structs import replace
 from podium import run as runs
 from podium.archive import drift_report
 from podium.archive.drift_report import ContenderDrift, DriftReport, LiveDrift
-from podium.cli.status import Status, of, plain, read, status
+from podium.cli.status import Status, failed, of, plain, read, status
 from podium.counters import Board, Counts, merged
 from podium.errors import NotFound, NotRunning
+from podium.failures import Failures
 from podium.node.state import RUN, Lock, NodeState, ProcessReport, ProcessState, write_state
 from podium.records import Contender, Policy, Role
 from podium.run import Run
@@ -189,6 +190,25 @@ def test_the_report_of_drift_is_read_beside_the_counts(tmp_path: Path) -> None:
     with Lock(run_dir):
         write_state(a_state(*ALL), run_dir)
         assert read(tmp_path).contenders[0].drift == (BMI,)
+
+
+def test_what_a_contender_last_failed_with_is_shown_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "podium.toml").touch()
+    run_dir = tmp_path / ".podium" / "run"
+    run = a_run(run_dir)
+    runs.save(run, run_dir / RUN)
+    with Board(run.board("worker linear 1")) as board:
+        Failures(LINEAR.name, board).note("the server failed:\nit answered 500")
+    with Lock(run_dir):
+        write_state(a_state(*ALL), run_dir)
+        found = read(tmp_path)
+    assert found.contenders[0].last_error == "the server failed:\nit answered 500"
+    assert [contender.last_error for contender in found.contenders[1:]] == [None, None]
+    heading, line = failed(found)
+    assert heading.startswith("Last errors; ")
+    assert line.startswith(f"  {LINEAR.name}, 20")
+    assert line.endswith(": the server failed: it answered 500")
+    assert line in list(plain(found))
 
 
 def test_outcomes_are_shown_once_there_are_some(tmp_path: Path) -> None:
