@@ -95,12 +95,24 @@ def test_a_short_deadline_leaves_half_of_it_for_the_models(tmp_path: Path) -> No
         ('key = "customer"', "16: features: say nowhere what they come from: `module` or"),
         (f'{REDIS}\nurl = "http://h/x"', "19: features.url: come from one place"),
         ('module = "nothing.py"', "17: features.module: there is no file nothing.py"),
-        ('module = "podium.toml"\nkey = "customer"', "18: features.key: goes with `table` or `redis` or `url`, not"),
-        ('table = "podium.tom"\nkey = "customer"', "17: features.table: there is no file or folder podium.tom (did"),
+        (
+            'module = "podium.toml"\nkey = "customer"',
+            "18: features.key: goes with `table` or `redis` or `url`, not",
+        ),
+        (
+            'table = "podium.tom"\nkey = "customer"',
+            "17: features.table: there is no file or folder podium.tom (did",
+        ),
         ('url = "customers"\nkey = "customer"', "17: features.url: 'customers' is no address; write as in"),
         ('url = "http://me:secret@h/x"\nkey = "customer"', "17: features.url: has a user's name in it"),
-        ('redis = "http://127.0.0.1"\nkey = "customer"', "17: features.redis: 'http://127.0.0.1' is no address"),
-        (REDIS.replace("customer", "custmer"), "18: features.key: 'custmer' is not an input of the endpoint (did"),
+        (
+            'redis = "http://127.0.0.1"\nkey = "customer"',
+            "17: features.redis: 'http://127.0.0.1' is no address",
+        ),
+        (
+            REDIS.replace("customer", "custmer"),
+            "18: features.key: 'custmer' is not an input of the endpoint (did",
+        ),
         (REDIS.replace("customer", "amount"), "18: features.key: amount: float cannot be a key; expected"),
         ('redis = "redis://127.0.0.1"', "16: features: `key` is missing"),
         (f'{REDIS}\nname = "customer"', "19: features.name: 'customer' has no {key} in it"),
@@ -109,7 +121,7 @@ def test_a_short_deadline_leaves_half_of_it_for_the_models(tmp_path: Path) -> No
         (f'{REDIS}\nbudget = "0ms"', "19: features.budget: is more than 0ms"),
         (f'{REDIS}\nbudge = "5ms"', "19: features.budge: there is no such key (did you mean 'budget'?)"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_names_its_line(tmp_path: Path, source: str, says: str) -> None:
     with pytest.raises(ProjectError, match=re.escape(f"podium.toml:{says}")):
         loaded(tmp_path, source)

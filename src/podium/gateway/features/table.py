@@ -211,7 +211,9 @@ def _check_column(there: ArrowSchema, field: Field) -> None:
 def _fits(kind: DataType, wanted: Kind) -> bool:
     match wanted:
         case Kind.FLOAT:
-            return DataType.is_floating(kind) or DataType.is_integer(kind)
+            return any(
+                is_kind(kind) for is_kind in (DataType.is_floating, DataType.is_integer, DataType.is_decimal)
+            )
         case Kind.INT:
             return DataType.is_integer(kind)
         case Kind.BOOL:
