@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from podium import fields
 from podium.run import Features
 from podium.schema import Kind, Schema
-from podium.toml_tables import Table, nearest
+from podium.toml_tables import Table
 
 SOURCES = ("module", "table", "redis", "url")
 """A Python function; or lookups by key: in a Parquet file or Delta table, in Redis, at an HTTP service."""
@@ -62,21 +62,14 @@ def _at(table: Table, source: str, folder: Path) -> str:
     if source == "module":
         return str(table.file(folder, source))
     named = table.text(source, None)
-    if source == "table":
-        return named if "://" in named else str(_there(table, folder, named))
+    if source == "table":  # whether it is there is known when it is read: a rollback must not depend on it
+        return named if "://" in named else str(folder / Path(named).expanduser())
     problem = "" if _is_address(named, _SCHEMES[source]) else f"{named!r} is no address"
     if not problem and source == "url" and "@" in urlsplit(named).netloc:
         problem = "has a user's name in it, which is not sent"
     if problem:
         table.fail(f'{problem}; write as in "{_EXAMPLES[source]}"', source)
     return named
-
-
-def _there(table: Table, folder: Path, named: str) -> Path:
-    path = folder / Path(named).expanduser()
-    if not path.exists():
-        table.fail(f"there is no file or folder {named}{nearest(folder, named, '*')}", "table")
-    return path
 
 
 def _is_address(text: str, schemes: tuple[str, ...]) -> bool:

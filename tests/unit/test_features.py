@@ -75,7 +75,6 @@ def test_a_table_and_a_module_are_found_in_the_project(tmp_path: Path) -> None:
     (tmp_path / "features.py").touch()
     found = loaded(tmp_path, 'module = "features.py"').features
     assert (found and found.at, found and found.key) == (str(tmp_path / "features.py"), "")
-    (tmp_path / "customers.parquet").touch()
     found = loaded(tmp_path, 'table = "customers.parquet"\nkey = "customer"\nrefresh = "5s"').features
     assert (found and found.at, found and found.refresh_s) == (str(tmp_path / "customers.parquet"), 5.0)
     found = loaded(tmp_path, 'table = "s3://lake/customers"\nkey = "customer"').features
@@ -98,10 +97,6 @@ def test_a_short_deadline_leaves_half_of_it_for_the_models(tmp_path: Path) -> No
         (
             'module = "podium.toml"\nkey = "customer"',
             "18: features.key: goes with `table` or `redis` or `url`, not",
-        ),
-        (
-            'table = "podium.tom"\nkey = "customer"',
-            "17: features.table: there is no file or folder podium.tom (did",
         ),
         ('url = "customers"\nkey = "customer"', "17: features.url: 'customers' is no address; write as in"),
         ('url = "http://me:secret@h/x"\nkey = "customer"', "17: features.url: has a user's name in it"),

@@ -62,7 +62,7 @@ SHOWN: dict[str, Shown] = {
     "feature_rows": Shown("podium_features_rows", "Rows whose features were looked up."),
     "features_defaulted": Shown("podium_features_defaulted", "Rows with a default feature, by reason."),
     "features_ms": Shown("podium_features_seconds", "How long a request's features took."),
-    "features_stale": Shown("podium_features_stale", "1 while the table of features cannot be read."),
+    "features_stale": Shown("podium_features_stale", "Gateways that cannot read their table of features."),
     "overdue": Shown("podium_stream_overdue", "Messages that the broker does not confirm to keep."),
     "unkept": Shown("podium_stream_unkept", "Messages that the broker may not have kept."),
 }
