@@ -135,7 +135,8 @@ class _Delta:
     def __init__(self, uri: str) -> None:
         with _explained():
             self._table = DeltaTable(uri)
-            self.stamp: Hashable = self._table.version()
+            # A table that was made anew begins with version 0 again.
+            self.stamp: Hashable = (self._table.metadata().id, self._table.version())
             self.schema = ArrowSchema.from_arrow(self._table.schema())
 
     def select(self, columns: str) -> Iterator[RecordBatch]:

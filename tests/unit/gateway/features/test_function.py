@@ -40,6 +40,17 @@ def features(columns):
     return {"income": income, "segment": [f"{name}!" for name in names]}
 """
 
+BUSY = """\
+import time
+
+
+def features(columns):
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        sum(range(100))
+    return {"income": columns["x"], "segment": columns["customer"]}
+"""
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -77,6 +88,16 @@ async def test_what_it_does_wrong_is_said(file: Path, customer: str, says: str) 
 async def test_a_request_on_which_it_fails_spoils_no_other(file: Path, customer: str) -> None:
     seen = shown(await found(file, request("a"), request(customer, "c"), request("d")))
     assert seen == [(0.0, "a!", "nothing"), *[(-1.0, "unknown", "failed")] * 2, (0.0, "d!", "nothing")]
+
+
+async def test_while_a_call_computes_in_python_the_loop_has_its_turns(file: Path) -> None:
+    file.write_text(BUSY)
+    async with FunctionSource(features("module", file), ASKED) as source, asyncio.timeout(PATIENCE):
+        computing = [asyncio.create_task(source.find([request("a")])) for _ in range(THREADS)]
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert not any(call.done() for call in computing)
+        await asyncio.gather(*computing)
 
 
 async def test_while_one_call_hangs_the_loop_and_other_calls_go_on(file: Path) -> None:

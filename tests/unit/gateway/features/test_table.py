@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,14 @@ def test_a_table_that_is_the_same_is_not_read_again(tmp_path: Path, write: Write
     again = read(features("table", at), KEY, first.stamp)
     assert again is not None
     assert shown(again.look_up(["a", "b"])) == [(9.0, "n", "nothing"), (-1.0, "unknown", "missing")]
+
+
+def test_a_delta_table_that_was_made_anew_is_another_one(tmp_path: Path) -> None:
+    first = whole(delta(tmp_path))
+    shutil.rmtree(tmp_path / "customers")
+    again = read(features("table", delta(tmp_path, "('a', 9.0::DOUBLE, 'n')")), KEY, first.stamp)
+    assert again is not None
+    assert shown(again.look_up(["a"])) == [(9.0, "n", "nothing")]
 
 
 # --- as time passes ---------------------------------------------------------------------------
