@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from podium.errors import FeaturesFailed, MissingExtra, ProjectError
-from podium.gateway.features.threads import SWITCH_SECONDS, Threads
+from podium.gateway.features.threads import Threads
 from podium.gateway.features.values import Found, Why, defaults, joined, of_arrays
 from podium.models.modules import imported, where
 from podium.run import Features
@@ -35,7 +34,6 @@ class FunctionSource:
 
     async def __aenter__(self) -> Self:
         self._function = load(self._features)
-        sys.setswitchinterval(SWITCH_SECONDS)
         self._threads.start()
         return self
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import msgspec
-import numpy as np
 
 from podium.errors import FeaturesFailed, MissingExtra
 from podium.features import KEY_SIGN
-from podium.gateway.features.values import Found, column_of, of_rows
+from podium.gateway.features.values import Found, keys_of, of_rows
 from podium.run import Features
 from podium.schema import Field, Kind, Schema
 from podium.validation import Rows
@@ -45,9 +44,7 @@ class RedisSource:
             self._features.at,
             max_connections=CONNECTIONS,
             timeout=None,  # the budget is the limit of every wait
-            retry=Retry(
-                NoBackoff(), 1
-            ),  # a connection that was idle may be over; nothing is changed by a look
+            retry=Retry(NoBackoff(), 1),  # a connection that was idle may be over
         )
         self._redis = Redis(connection_pool=pool)
         self._pool = pool
@@ -58,14 +55,13 @@ class RedisSource:
         await self._pool.disconnect()
 
     async def find(self, parts: Sequence[Rows]) -> Found:
-        keys = column_of(parts, self._place)
-        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+        keys, places = keys_of(parts, self._place)
         try:
-            said = await self._hashes(list(places))
+            said = await self._hashes(keys)
         except (RedisError, OSError) as error:
             raise FeaturesFailed(f"Redis: {error}") from None
-        found = of_rows(self._features.fields, [_row(self._features.fields, values) for values in said])
-        return found.taken(np.array([places[key] for key in keys]))
+        fields = self._features.fields
+        return of_rows(fields, [_row(fields, values) for values in said]).taken(places)
 
     async def _hashes(self, keys: Sequence[object]) -> list[Any]:
         """Of each key the texts of its fields, or the error that came for it."""

@@ -10,13 +10,12 @@ from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 import msgspec
-import numpy as np
 
 from podium.client.async_sockets import AsyncConnections
 from podium.client.calls import Address
 from podium.client.wire import Reply, request_bytes
 from podium.errors import FeaturesFailed, GatewayFailed, Unreachable
-from podium.gateway.features.values import Found, column_of, of_rows
+from podium.gateway.features.values import Found, keys_of, of_rows
 from podium.run import Features
 from podium.schema import Schema
 from podium.validation import Rows
@@ -54,15 +53,13 @@ class ServiceSource:
         await self._connections.close()
 
     async def find(self, parts: Sequence[Rows]) -> Found:
-        keys = column_of(parts, self._place)
-        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+        keys, places = keys_of(parts, self._place)
         try:
             async with self._turns:
-                reply = await self._connections.ask(self._question(list(places)), LONGEST_SECONDS)
+                reply = await self._connections.ask(self._question(keys), LONGEST_SECONDS)
         except (Unreachable, GatewayFailed) as error:
             raise FeaturesFailed(str(error)) from None
-        rows = self._rows(reply, len(places))
-        return of_rows(self._fields, rows).taken(np.array([places[key] for key in keys]))
+        return of_rows(self._fields, self._rows(reply, len(keys))).taken(places)
 
     def _question(self, keys: Sequence[object]) -> bytes:
         parts = urlsplit(self._url)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Sequence
 
@@ -16,8 +15,6 @@ from podium.gateway.features.sources import Source
 from podium.gateway.features.values import Found, Why, completed, defaults
 from podium.run import Features
 from podium.validation import Rows
-
-log = logging.getLogger(__name__)
 
 _COUNTED = tuple(why for why in Why if why is not Why.NOTHING)
 
@@ -54,8 +51,8 @@ class Step:
             return defaults(self._fields, count, Why.LATE)
         except FeaturesFailed as error:
             self._loud.say("features: %s", error)
-        except Exception:  # a library's own: a request is answered whatever it meets
-            log.exception("features")
+        except Exception as error:  # a library's own: a request is answered whatever it meets
+            self._loud.say("features: %s: %s", type(error).__name__, error)
         return defaults(self._fields, count, Why.FAILED)
 
     def _count(self, found: Found) -> None:

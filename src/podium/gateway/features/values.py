@@ -132,6 +132,13 @@ def column_of(parts: Iterable[Rows], place: int) -> list[Any]:
     return values
 
 
+def keys_of(parts: Iterable[Rows], place: int) -> tuple[list[Any], np.ndarray]:
+    """Each key once, and of each row the place of its key among them."""
+    keys = column_of(parts, place)
+    places = {key: n for n, key in enumerate(dict.fromkeys(keys))}
+    return list(places), np.array([places[key] for key in keys], np.int64)
+
+
 def completed(parts: Sequence[Rows], found: Found) -> list[Rows]:
     """The requests with what was found of their rows behind their own columns."""
     whole, start = [], 0
