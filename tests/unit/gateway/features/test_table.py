@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from arro3.core import Array, DataType
 from arro3.core import Table as ArrowTable
 from deltalake import write_deltalake
 from tests.unit.gateway.features.asked import ASKED, FIELDS, INCOME, PLACE, SEGMENT, features, request, shown
-from tests.unit.workers.stage import until
+from tests.unit.workers.stage import PATIENCE, until
 
 from podium.errors import ProjectError
 from podium.gateway.features import table as tables
@@ -210,8 +210,10 @@ async def test_a_table_that_is_not_there_at_the_start_is_read_when_it_is(tmp_pat
 async def test_a_gateway_does_not_wait_for_ever_for_its_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    gate = threading.Event()
     monkeypatch.setattr(tables, "FIRST_SECONDS", 0.05)
-    os.mkfifo(tmp_path / "slow.parquet")  # opening it blocks
+    monkeypatch.setattr(tables, "read", lambda *_: gate.wait(PATIENCE))  # a storage that hangs
     async with Watched(features("table", tmp_path / "slow.parquet")) as source:
         assert await source.of("a") == [(-1.0, "unknown", "failed")]
-    os.close(os.open(tmp_path / "slow.parquet", os.O_WRONLY | os.O_NONBLOCK))  # its thread may end
+        assert source.said == [1]
+    gate.set()
