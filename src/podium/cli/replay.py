@@ -96,13 +96,13 @@ def replay(
 def _endpoint(project: Project, scorer: Scorer) -> Endpoint:
     """What the project declares, else what its champion takes and gives."""
     champion = scorer.manifest
-    if project.endpoint.inputs is None or project.endpoint.outputs is None:
+    if project.inputs is None or project.endpoint.outputs is None:
         chosen = project.champion
         champion = manifest.read(FolderRegistry(project.registry_dir).find(chosen.name, chosen.version).path)
     return Endpoint(
         name=project.name,
         archive=project.archive.location,
-        inputs=project.endpoint.inputs or champion.inputs,
+        inputs=project.inputs or champion.inputs,
         outputs=project.endpoint.outputs or champion.outputs,
     )
 

@@ -40,7 +40,7 @@ def score(words: tuple[str, ...], file: Path | None, force: str | None, deadline
         if file is None:
             click.echo(gateway.ask(body or "").body.decode())
         else:
-            _score_file(gateway, file, run.inputs)
+            _score_file(gateway, file, run.asked)
 
 
 def _body(words: tuple[str, ...], endpoint: str, file: Path | None) -> str | None:

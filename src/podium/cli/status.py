@@ -61,6 +61,25 @@ class ContenderStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_error_at: float | None = None
 
 
+class FeaturesStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Looked-up features, of all time: `rows` that were looked up, and those that have a default since a
+    lookup was `late`, `failed`, found nothing (`missing`) or no such value (`wrong`).
+
+    `stale` says that a gateway cannot read the table now.
+    """
+
+    rows: int
+    late: int
+    failed: int
+    missing: int
+    wrong: int
+    stale: bool
+
+    @property
+    def defaulted(self) -> int:
+        return self.late + self.failed + self.missing + self.wrong
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint, all-time counts of requests, its contenders and processes.
 
@@ -69,7 +88,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `outcomes_archived` those in the tables. `unkept` counts messages that the stream could not keep,
     `overdue` those that it does not confirm now; `archive_failing` says that the archiver cannot write
     its tables now. `drift_window_s` is how far back each contender's drift looks. `unapplied` is what
-    `podium apply` would change to make the live policy what the project file says.
+    `podium apply` would change to make the live policy what the project file says. `features` is None where
+    nothing is looked up.
     """
 
     endpoint: str
@@ -90,6 +110,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     archive_failing: bool
     drift_window_s: float
     unapplied: tuple[str, ...] = ()
+    features: FeaturesStatus | None = None
     contenders: tuple[ContenderStatus, ...]
     processes: tuple[ProcessReport, ...]
 
@@ -167,8 +188,24 @@ def of(run: Run, state: NodeState, counts: Counts, drift: DriftReport = _NO_DRIF
         overdue=total(counts, "overdue"),
         archive_failing=total(counts, "archive_failing") > 0,
         drift_window_s=run.drift_window_s,
+        features=_features(counts) if run.features else None,
         contenders=contenders,
         processes=state.processes,
+    )
+
+
+def _features(counts: Counts) -> FeaturesStatus:
+    late, failed, missing, wrong = (
+        total(counts, "features_defaulted", reason=reason)
+        for reason in ("late", "failed", "missing", "wrong")
+    )
+    return FeaturesStatus(
+        rows=total(counts, "feature_rows"),
+        late=late,
+        failed=failed,
+        missing=missing,
+        wrong=wrong,
+        stale=total(counts, "features_stale") > 0,
     )
 
 
@@ -213,6 +250,8 @@ def plain(found: Status) -> Iterator[str]:
     """Lines for a pipe or a file."""
     yield _headline(found)
     yield _counts_line(found)
+    if found.features:
+        yield _features_line(found.features)
     rows = [CONTENDER_COLUMNS, *(_contender_row(contender) for contender in found.contenders)]
     yield from ("", *_aligned(rows))
     rows = [PROCESS_COLUMNS, *(_process_row(process) for process in found.processes)]
@@ -238,6 +277,13 @@ def _counts_line(found: Status) -> str:
         f"received {found.received:,}, answered {found.answered:,} ({found.defaulted:,} with the default), "
         f"refused {found.refused:,}, archived {found.archived:,}"
         + (f"; outcomes {found.outcomes:,}, archived {found.outcomes_archived:,}" if found.outcomes else "")
+    )
+
+
+def _features_line(features: FeaturesStatus) -> str:
+    return (
+        f"features of {features.rows:,} rows, {features.defaulted:,} with a default: {features.late:,} late, "
+        f"{features.failed:,} failed, {features.missing:,} missing, {features.wrong:,} wrong"
     )
 
 
@@ -280,6 +326,11 @@ def trouble(found: Status) -> Iterator[str]:
         yield (
             "THE STREAM KEEPS NOTHING: answers go on, and what they said waits in memory, up to 64 MB for "
             "each process. The reason is in .podium/logs/broker.log; often the disk is full (`podium doctor`)"
+        )
+    if found.features and found.features.stale:
+        yield (
+            "THE TABLE OF FEATURES CANNOT BE READ: requests have what was known before, or defaults. "
+            "The reason is in the gateways' logs, .podium/logs"
         )
     if found.in_use > found.revision:
         yield (
@@ -398,6 +449,7 @@ def _table(found: Status, before: Status | None) -> RenderableType:
     return Group(
         Text(_headline(found), style="bold green" if found.ready else "bold yellow"),
         Text(_counts_line(found) + rate),
+        *([Text(_features_line(found.features))] if found.features else []),
         Text(),
         contenders,
         Text(),

@@ -49,6 +49,7 @@ def run_of(project: Project, policy: Policy, contract: Contract, broker: Broker)
         agreement=project.endpoint.agreement,
         drift_window_s=project.drift_window_s,
         admin_key=key_digest(os.environ.get(ADMIN_KEY, "")),
+        features=project.features,
     )
 
 
