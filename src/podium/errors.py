@@ -200,3 +200,7 @@ class RevisionTaken(PolicyError):
 
 class ModelFailed(PodiumError):
     """A model gave no usable score; the message goes into the archive."""
+
+
+class FeaturesFailed(PodiumError):
+    """What should give a request's features gave nothing usable; it goes on with their defaults."""
