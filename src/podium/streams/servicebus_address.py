@@ -28,6 +28,9 @@ from azure.servicebus.exceptions import (
 from podium.errors import MissingExtra, ProjectError, StreamAway
 
 CONNECTION = "AZURE_SERVICEBUS_CONNECTION_STRING"
+TRY_SECONDS = 10.0
+"""A link that is not open by then is tried anew; the SDK alone waits for its answer far longer."""
+
 EMULATOR = "UseDevelopmentEmulator=true"
 EMULATOR_ADMIN = 5300
 """Where the emulator makes topics, unless the URL says `admin=PORT`."""
@@ -60,8 +63,8 @@ class Address(NamedTuple):
         """One connection's worth of links; it tries once, since whoever uses it tries again itself."""
         if said := self._connection_string():
             with _understood():
-                return ServiceBusClient.from_connection_string(said, retry_total=0)
-        return ServiceBusClient(self.host, identity(), retry_total=0)
+                return ServiceBusClient.from_connection_string(said, retry_total=0, try_timeout=TRY_SECONDS)
+        return ServiceBusClient(self.host, identity(), retry_total=0, try_timeout=TRY_SECONDS)
 
     def administration(self) -> ServiceBusAdministrationClient:
         """What makes topics and subscriptions."""
