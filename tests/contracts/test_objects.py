@@ -14,6 +14,7 @@ from nats.aio.client import Client
 
 from podium.errors import BodyLost, StoreFull, StreamAway
 from podium.node.broker import Broker
+from podium.protocol.frames import digest
 from podium.streams.memory_objects import MemoryCellar, MemoryObjectStore
 from podium.streams.nats_objects import CHUNK_BYTES, WINDOW, NatsObjectStore
 from podium.streams.objects import ObjectStore
@@ -102,17 +103,21 @@ async def store(world: World) -> AsyncIterator[ObjectStore]:
         yield store
 
 
+async def put(store: ObjectStore, name: str, content: bytes) -> None:
+    await store.put(name, content, sha256=digest(content))
+
+
 @pytest.mark.parametrize("size", [1, CHUNK_BYTES, CHUNK_BYTES + 1, (WINDOW + 3) * CHUNK_BYTES])
 async def test_what_was_put_is_there_for_everybody(world: World, store: ObjectStore, size: int) -> None:
     content = os.urandom(size)
-    await store.put("a", content)
+    await put(store, "a", content)
     async with world.store() as other:
         assert await other.get("a") == content
 
 
 async def test_several_objects_at_once_do_not_mix(store: ObjectStore) -> None:
     contents = [bytes([n]) * MEGABYTE for n in range(6)]
-    await asyncio.gather(*(store.put(f"object-{n}", content) for n, content in enumerate(contents)))
+    await asyncio.gather(*(put(store, f"object-{n}", content) for n, content in enumerate(contents)))
     assert await asyncio.gather(*(store.get(f"object-{n}") for n in range(6))) == contents
 
 
@@ -122,8 +127,8 @@ async def test_what_is_not_there_is_lost(store: ObjectStore) -> None:
 
 
 async def test_what_is_deleted_is_gone_and_deleting_it_again_is_nothing(store: ObjectStore) -> None:
-    await store.put("a", b"content")
-    await store.put("b", b"other")
+    await put(store, "a", b"content")
+    await put(store, "b", b"other")
     await store.delete("a")
     await store.delete("a")
     with pytest.raises(BodyLost):
@@ -133,40 +138,44 @@ async def test_what_is_deleted_is_gone_and_deleting_it_again_is_nothing(store: O
 
 async def test_an_object_is_gone_when_its_time_is_over(world: World) -> None:
     async with world.store(ttl=TTL) as store:
-        await store.put("a", b"content")
+        await put(store, "a", b"content")
         assert await store.get("a") == b"content"
-        async with asyncio.timeout(PATIENCE):
-            with pytest.raises(BodyLost):
-                while True:
-                    await store.get("a")
-                    await asyncio.sleep(0.1)
+        with pytest.raises(BodyLost):
+            await get_until_it_is_gone(store, "a")
+
+
+async def get_until_it_is_gone(store: ObjectStore, name: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            await store.get(name)
+            await asyncio.sleep(0.1)
 
 
 async def test_a_store_that_is_full_says_so_and_keeps_what_it_has(store: ObjectStore) -> None:
     first = bytes(MAX_BYTES - 4 * MEGABYTE)
-    await store.put("a", first)
+    await put(store, "a", first)
     with pytest.raises(StoreFull):
-        await store.put("b", bytes(8 * MEGABYTE))
+        await put(store, "b", bytes(8 * MEGABYTE))
     assert await store.get("a") == first
     with pytest.raises(BodyLost):
         await store.get("b")
-    await store.put("c", bytes(2 * MEGABYTE))  # nothing of what found no room takes any
+    await put(store, "c", bytes(2 * MEGABYTE))  # nothing of what found no room takes any
     await store.delete("a")
-    await store.put("b", bytes(8 * MEGABYTE))
+    await put(store, "b", bytes(8 * MEGABYTE))
     assert await store.get("b") == bytes(8 * MEGABYTE)
 
 
 async def test_while_the_store_is_away_that_is_an_error_and_later_it_goes_on(
     world: World, store: ObjectStore
 ) -> None:
-    await store.put("a", b"content")
+    await put(store, "a", b"content")
     await world.crash()
     with pytest.raises(StreamAway):
-        await store.put("b", b"other")
+        await put(store, "b", b"other")
     with pytest.raises(StreamAway):
         await store.get("a")
     await world.start()
-    await store.put("c", b"more")
+    await put(store, "c", b"more")
     assert await store.get("c") == b"more"
 
 
@@ -176,7 +185,7 @@ async def test_while_the_store_is_away_that_is_an_error_and_later_it_goes_on(
 async def test_a_nats_client_reads_it_with_its_own_object_store(nats_world: NatsWorld) -> None:
     content = os.urandom(3 * CHUNK_BYTES + 7)
     async with nats_world.store() as store:
-        await store.put("a", content)
+        await put(store, "a", content)
     client = Client()
     await client.connect(nats_world.broker.url)
     try:
@@ -188,7 +197,7 @@ async def test_a_nats_client_reads_it_with_its_own_object_store(nats_world: Nats
 
 async def test_a_store_whose_bounds_change_keeps_what_it_has(nats_world: NatsWorld) -> None:
     async with nats_world.store() as store:
-        await store.put("a", b"content")
+        await put(store, "a", b"content")
     async with nats_world.store(ttl=30.0) as store:
         assert await store.get("a") == b"content"
 
@@ -197,4 +206,4 @@ async def test_a_broker_without_room_for_the_store_says_what_to_do(nats_world: N
     store = NatsObjectStore(nats_world.broker.url, "diabetes", ttl=60.0, max_bytes=2**60)
     async with store:
         with pytest.raises(StoreFull, match="store_bytes in \\[large\\]"):
-            await store.put("a", b"content")
+            await put(store, "a", b"content")

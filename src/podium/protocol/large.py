@@ -14,17 +14,22 @@ import msgspec
 from podium.errors import BadInput, BodyLost
 from podium.protocol.frames import Reference, Tensor, array, digest
 
-LETTER_BYTES = 5
-"""What is beside the letters of a string in MessagePack, at most."""
+HEAD_BYTES = 5
+"""What is before the letters of a string in MessagePack, at most."""
 
 _strings = msgspec.msgpack.Decoder(list[str])
 
 
 def size(packed: Tensor) -> int:
-    """About what a column weighs in a message; each letter counts as one byte."""
+    """What a column weighs in a message, at most."""
     if isinstance(packed.data, bytes):
         return len(packed.data)
-    return sum(map(len, packed.data)) + LETTER_BYTES * len(packed.data)
+    return sum(map(string_size, packed.data))
+
+
+def string_size(text: str) -> int:
+    """The same of a string: without encoding it, so up to four bytes a letter."""
+    return HEAD_BYTES + (len(text) if text.isascii() else 4 * len(text))
 
 
 def chosen(columns: Mapping[str, Tensor], threshold: int) -> list[str]:

@@ -42,7 +42,7 @@ class MemoryObjectStore:
     ) -> None:
         """Nothing to close."""
 
-    async def put(self, name: str, content: bytes) -> None:
+    async def put(self, name: str, content: bytes, *, sha256: bytes) -> None:
         cellar = self._opened()
         held = sum(len(kept) for _, kept in cellar.objects.values())
         if held + len(content) > cellar.max_bytes:

@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from types import TracebackType
 
 from podium.errors import BodyLost, StoreFull, StreamAway
-from podium.protocol.frames import digest
 from podium.streams.jetstream import NoRoom, Reader, ensure_bucket, message_at, purge_subject, receipt
 from podium.streams.wire import Message, Wire, new_inbox
 
@@ -29,7 +28,7 @@ ANSWER_SECONDS = 5.0
 
 
 class NatsObjectStore:
-    """See `podium.streams.objects.ObjectStore`. `ttl` is in seconds; the bucket never holds more than `max_bytes`."""
+    """See `podium.streams.objects.ObjectStore`. `ttl` is in seconds; all objects have `max_bytes` together."""
 
     def __init__(self, url: str, endpoint: str, *, ttl: float, max_bytes: int) -> None:
         self._url = url
@@ -49,11 +48,11 @@ class NatsObjectStore:
         if self._wire is not None:
             self._wire.close()
 
-    async def put(self, name: str, content: bytes) -> None:
+    async def put(self, name: str, content: bytes, *, sha256: bytes) -> None:
         with _translated():
             wire = await self._connected()
             try:
-                await self._send(wire, name, content)
+                await self._send(wire, name, content, sha256)
             except NoRoom as error:
                 await self._purge(wire, name)
                 raise StoreFull(
@@ -78,7 +77,7 @@ class NatsObjectStore:
 
     # --- chunks -----------------------------------------------------------------------------
 
-    async def _send(self, wire: Wire, name: str, content: bytes) -> None:
+    async def _send(self, wire: Wire, name: str, content: bytes, sha256: bytes) -> None:
         receipts = _Receipts(wire)
         try:
             view = memoryview(content)
@@ -86,8 +85,7 @@ class NatsObjectStore:
                 chunk = bytes(view[start : start + CHUNK_BYTES])
                 wire.publish(self._chunks(name), chunk, receipts.inbox)
                 await receipts.sent(at_most=WINDOW)
-            about = await asyncio.to_thread(self._about, name, content)
-            wire.publish(self._meta(name), about, receipts.inbox)
+            wire.publish(self._meta(name), self._about(name, len(content), sha256), receipts.inbox)
             await receipts.sent(at_most=0)
         finally:
             receipts.close()
@@ -105,17 +103,16 @@ class NatsObjectStore:
             reader.drop()
         return b"".join(parts)
 
-    def _about(self, name: str, content: bytes) -> bytes:
-        sha = base64.urlsafe_b64encode(digest(content)).decode()
+    def _about(self, name: str, size: int, sha256: bytes) -> bytes:
         return json.dumps(
             {
                 "name": name,
                 "bucket": self._bucket,
                 "nuid": name,
-                "size": len(content),
+                "size": size,
                 "mtime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-                "chunks": -(-len(content) // CHUNK_BYTES),
-                "digest": f"SHA-256={sha}",
+                "chunks": -(-size // CHUNK_BYTES),
+                "digest": f"SHA-256={base64.urlsafe_b64encode(sha256).decode()}",
                 "options": {"max_chunk_size": CHUNK_BYTES},
             }
         ).encode()

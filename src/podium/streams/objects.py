@@ -15,8 +15,8 @@ class ObjectStore(Protocol):
     over. All methods raise StreamAway while the store cannot be reached.
     """
 
-    async def put(self, name: str, content: bytes) -> None:
-        """Keep an object. Raises StoreFull, and then nothing of it is kept."""
+    async def put(self, name: str, content: bytes, *, sha256: bytes) -> None:
+        """Keep an object, of which that is the digest. Raises StoreFull, and then nothing of it is kept."""
 
     async def get(self, name: str) -> bytes:
         """Its bytes. Raises BodyLost where it is not there."""
