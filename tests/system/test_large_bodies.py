@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 import signal
 import urllib.error
 import urllib.request
@@ -19,8 +18,6 @@ from tests.system.kept import Archive
 from tests.system.running import Node, podium, until
 
 from podium import run as runs
-from podium.errors import BodyLost
-from podium.streams.connect import connect, objects
 
 SHAPE = (1024, 1024, 5)
 SECONDS = 30.0
@@ -210,7 +207,9 @@ def test_images_of_20_mb_reach_every_contender_and_are_replayed(tmp_path: Path, 
     kept = archive.rows("select id, digests, in_image[3][4][5] from requests")
     assert {id: json.loads(text)["image"] for id, text, _ in kept} == digests
     assert {id: value for id, _, value in kept} == {
-        f"{number}{model}": float(image[2, 3, 4]) for number, image in enumerate(images) for model in ("", "twin")
+        f"{number}{model}": float(image[2, 3, 4])
+        for number, image in enumerate(images)
+        for model in ("", "twin")
     }
     seen = archive.rows("select id, digests, in_image is null from decoy")
     assert {id: (json.loads(text)["image"], null) for id, text, null in seen} == {
@@ -232,7 +231,9 @@ def test_long_text_is_bounded_forgotten_and_never_silently_lost(tmp_path: Path, 
     assert (status, reply["answer"]) == (200, {"letters": len(text)})
     assert ask(node, "/score/text", b'{"text": "short"}')[1]["answer"] == {"letters": 5}
     assert ask(node, "/score/text", b" " * 12_000_001)[0] == 413
-    until(lambda: stored(node) == 0, what=lambda: stored(node))  # both contenders have it, nobody else needs it
+    until(
+        lambda: stored(node) == 0, what=lambda: stored(node)
+    )  # both contenders have it, nobody else needs it
 
     # A contender that hangs still needs it: it stays, nothing else finds room, and its time to live ends it.
     node.send("worker slow 1", signal.SIGSTOP)
@@ -245,7 +246,9 @@ def test_long_text_is_bounded_forgotten_and_never_silently_lost(tmp_path: Path, 
     until(lambda: stored(node) == 0, what=lambda: stored(node))
 
     until(lambda: node.status().archived == 4, what=node.status)
-    rows = Archive(node).rows("select id, in_text, digests from requests where digests is not null order by id")
+    rows = Archive(node).rows(
+        "select id, in_text, digests from requests where digests is not null order by id"
+    )
     assert [(id, value, list(json.loads(digests))) for id, value, digests in rows] == [
         ("kept", None, ["text"]),
         ("long", None, ["text"]),

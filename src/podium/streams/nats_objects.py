@@ -28,7 +28,7 @@ ANSWER_SECONDS = 5.0
 
 
 class NatsObjectStore:
-    """See `podium.streams.objects.ObjectStore`. `ttl` is in seconds; all objects have `max_bytes` together."""
+    """See `podium.streams.objects.ObjectStore`. `ttl` is in seconds, `max_bytes` of all objects."""
 
     def __init__(self, url: str, endpoint: str, *, ttl: float, max_bytes: int) -> None:
         self._url = url

@@ -24,6 +24,7 @@ from podium.protocol.frames import (
     LookupFrame,
     ProbeFrame,
     Reader,
+    Reference,
     ScoresFrame,
     Tensor,
     Work,
@@ -185,8 +186,11 @@ def _meaning(name: str, value: Any) -> Any:
             return meaning(Reader(InputFrame).read(value))
         case Mapping():
             return {str(key): _meaning(name, each) for key, each in value.items()}
+        case Reference():
+            return [value.object, value.digest.hex(), value.size]
         case Tensor():
-            values = [_plain(each) for each in array(value).ravel().tolist()]
+            # Of a large column there is no data: what it is without a reference, refused vectors say.
+            values = [_plain(each) for each in array(value).ravel().tolist()] if value.data else []
             return {"dtype": value.dtype, "shape": list(value.shape), "values": values}
     return value
 
