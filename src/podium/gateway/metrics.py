@@ -58,6 +58,9 @@ SHOWN: dict[str, Shown] = {
     "archive_failing": Shown("podium_archive_failing", "1 while the archive cannot be written."),
     "duplicates": Shown("podium_archive_duplicates", "Messages seen twice and archived once."),
     "junk": Shown("podium_archive_junk", "Messages on the stream that are no frames."),
+    "bodies_lost": Shown(
+        "podium_archive_bodies_lost", "Requests whose large inputs were to be archived, and were gone."
+    ),
     "unproven": Shown("podium_archive_unproven", "Frames that the decoy saw and that are not what was kept."),
     "overdue": Shown("podium_stream_overdue", "Messages that the broker does not confirm to keep."),
     "unkept": Shown("podium_stream_unkept", "Messages that the broker may not have kept."),

@@ -65,8 +65,10 @@ def test_every_valid_vector_is_read_as_what_it_means(vector: dict[str, Any]) -> 
 def test_what_a_canonical_vector_means_is_written_as_its_bytes(vector: dict[str, Any]) -> None:
     message = bytes.fromhex(vector["message"])
     frame = ANY.read(message)
-    if getattr(frame, "columns", None):
-        frame = msgspec.structs.replace(frame, columns=pack(unpack(frame.columns)))
+    if columns := getattr(frame, "columns", None):
+        large = {name: columns[name] for name in getattr(frame, "large", None) or ()}  # they have no values
+        here = {name: packed for name, packed in columns.items() if name not in large}
+        frame = msgspec.structs.replace(frame, columns=pack(unpack(here)) | large)
     assert shortest(encode(frame)) == message
 
 
