@@ -100,6 +100,10 @@ class StreamAway(PodiumError):
     """The message stream cannot be reached, so nothing can be scored or kept."""
 
 
+class StoreFull(PodiumError):
+    """What is too large for a message finds no room in the stream's object store."""
+
+
 class NotReady(PodiumError):
     """Asked whether it can answer, the gateway says why it cannot yet."""
 
@@ -168,6 +172,10 @@ class Untrusted(PackageError):
 
 class WrongSample(PackageError):
     """The loaded model does not give its own sample answers."""
+
+
+class BodyLost(PodiumError):
+    """A large body is not in the stream's object store (any more), or not as it was put there."""
 
 
 class RegistryError(PodiumError):

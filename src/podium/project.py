@@ -17,7 +17,7 @@ from podium import fields, servers
 from podium.errors import ProjectError
 from podium.features import features_of
 from podium.records import DECOY, Gates, Guards, Role
-from podium.run import COUNTERS, DRIFT_WINDOW_S, Features, Limits, WorkerSettings
+from podium.run import COUNTERS, DRIFT_WINDOW_S, Features, Large, Limits, WorkerSettings
 from podium.schema import Schema, did_you_mean
 from podium.servers import Server
 from podium.toml_tables import Table, nearest, parse_duration
@@ -137,6 +137,7 @@ class Project:
     gates: Gates = field(default_factory=Gates)
     guards: Guards = field(default_factory=Guards)
     archive: ArchiveSettings
+    large: Large = field(default_factory=Large)
     drift_window_s: float = DRIFT_WINDOW_S
     features: Features | None = None
 
@@ -205,7 +206,9 @@ def load(folder: Path) -> Project:
 
 
 def _project(folder: Path, top: Table) -> Project:
-    top.only("endpoint", "features", "models", "schedule", "decoy", "gates", "guards", "drift", "archive")
+    top.only(
+        "endpoint", "features", "models", "schedule", "decoy", "gates", "guards", "drift", "archive", "large"
+    )
     endpoint = _endpoint(top.table("endpoint", needed=True))
     features = _features(folder, top, endpoint)
     given = replace(endpoint, inputs=_given(endpoint.inputs, features))
@@ -220,6 +223,7 @@ def _project(folder: Path, top: Table) -> Project:
         gates=_gates(top.table("gates"), endpoint),
         guards=_guards(top.table("guards"), endpoint, models),
         archive=_archive(folder, top.table("archive")),
+        large=_large(top.table("large")),
         drift_window_s=_drift_window(top.table("drift")),
         features=features,
     )
@@ -514,3 +518,22 @@ def _archive(folder: Path, table: Table) -> ArchiveSettings:
     if "://" not in location:
         location = str(folder / Path(location).expanduser())
     return ArchiveSettings(location=location, sync=table.choice("sync", "interval", SYNC))
+
+
+LARGEST_THRESHOLD = 12 * 1024 * 1024
+"""A frame must fit into a message of the broker's, 16 MiB, with what is beside its columns."""
+
+
+def _large(table: Table) -> Large:
+    table.only("threshold", "ttl", "store_bytes", "memory_bytes", "keep")
+    usual = Large()
+    threshold = table.count("threshold", usual.threshold)
+    if threshold > LARGEST_THRESHOLD:
+        table.fail(f"is {LARGEST_THRESHOLD} at most: what is larger fits no message", "threshold")
+    return Large(
+        threshold=threshold,
+        ttl=table.duration("ttl", usual.ttl * 1000, least=1000) / 1000,
+        store_bytes=table.count("store_bytes", usual.store_bytes),
+        memory_bytes=table.count("memory_bytes", usual.memory_bytes),
+        keep=table.flag("keep", usual.keep),
+    )

@@ -30,6 +30,21 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int = 1024
 
 
+class Large(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens to inputs that are too large for a message.
+
+    Columns over `threshold` bytes go by reference through an object store of `store_bytes`, in which
+    they are no longer than `ttl` (s). The bodies over a mebibyte that one gateway holds at a time have
+    `memory_bytes` together. `keep` says that the archive has the values, and not the digests alone.
+    """
+
+    threshold: int = 8 * 1024 * 1024
+    ttl: float = 3600.0
+    store_bytes: int = 1024 * 1024 * 1024
+    memory_bytes: int = 256 * 1024 * 1024
+    keep: bool = False
+
+
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How a contender's processes run.
 
@@ -81,6 +96,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     registry: str
     run_dir: str
     limits: Limits = Limits()
+    large: Large = Large()
     workers: dict[str, WorkerSettings] = {}
     agreement: float = 0.05
     drift_window_s: float = DRIFT_WINDOW_S

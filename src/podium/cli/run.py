@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,8 @@ from podium.records import DECOY, Contender, Role
 from podium.registry.base import Version
 from podium.run import Run
 from podium.streams.base import Stream
-from podium.streams.connect import connect, policies
+from podium.streams.connect import connect, objects, policies
+from podium.streams.objects import ObjectStore
 
 BEAT_SECONDS = 0.5
 
@@ -45,8 +47,8 @@ def gateway(number: int, fd: int, grpc: str | None, settings: Path) -> None:
     from podium.gateway.server import serve  # each process imports only what it runs
 
     async def job(run: Run, stream: Stream, board: Board, stop: asyncio.Event) -> None:
-        async with policies(run.stream, run.endpoint) as store:
-            await serve(run, stream, store, board, fd=fd, stop=stop, grpc=grpc)
+        async with policies(run.stream, run.endpoint) as store, _objects(run) as large:
+            await serve(run, stream, store, large, board, fd=fd, stop=stop, grpc=grpc)
 
     _process(f"gateway {number}", settings, job)
 
@@ -78,7 +80,10 @@ async def _worker(found: Version, run: Run, stream: Stream, board: Board, stop: 
 
     settings = run.workers.get(found.model, runs.WorkerSettings())
     scorer = load(found.path, trust=Trust.load(), threads=settings.threads, timeout=settings.timeout)
-    async with Worker(_contender(found), scorer, stream, board, batch_rows=settings.batch_rows):
+    async with (
+        _objects(run) as store,
+        Worker(_contender(found), scorer, stream, board, store, batch_rows=settings.batch_rows),
+    ):
         await stop.wait()
 
 
@@ -104,6 +109,11 @@ async def _outside(found: Version, run: Run, stream: Stream, board: Board, stop:
     ):
         await companion.let_in(manifest, samples.read(found.path, manifest))
         await companion.stay(stop)
+
+
+def _objects(run: Run) -> AbstractAsyncContextManager[ObjectStore]:
+    settings = run.large
+    return objects(run.stream, run.endpoint, ttl=settings.ttl, max_bytes=settings.store_bytes)
 
 
 def _contender(found: Version) -> Contender:
@@ -134,21 +144,23 @@ def archiver(settings: Path) -> None:
         def profiles_of(model: str, version: str) -> Profiles:
             return manifest.read(FolderRegistry(Path(run.registry)).find(model, version).path).profiles
 
-        archiver = Archiver(
-            stream,
-            archive=run.archive,
-            endpoint=run.endpoint,
-            inputs=run.inputs,
-            outputs=run.outputs,
-            board=board,
-            watch=DriftWatch(
-                run.inputs, run.outputs, profiles_of, folder=run.counters, window=run.drift_window_s
-            ),
-        )
-        async with Lookups(
-            stream, archive=run.archive, endpoint=run.endpoint, position=lambda: archiver.position
-        ):
-            await archiver.run(stop)
+        async with _objects(run) as store:
+            archiver = Archiver(
+                stream,
+                archive=run.archive,
+                endpoint=run.endpoint,
+                inputs=run.inputs,
+                outputs=run.outputs,
+                board=board,
+                store=store if run.large.keep else None,
+                watch=DriftWatch(
+                    run.inputs, run.outputs, profiles_of, folder=run.counters, window=run.drift_window_s
+                ),
+            )
+            async with Lookups(
+                stream, archive=run.archive, endpoint=run.endpoint, position=lambda: archiver.position
+            ):
+                await archiver.run(stop)
 
     _process("archiver", settings, job)
 

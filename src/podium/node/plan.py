@@ -45,6 +45,7 @@ def run_of(project: Project, policy: Policy, contract: Contract, broker: Broker)
         registry=str(project.registry_dir),
         run_dir=str(project.run_dir),
         limits=project.endpoint.limits,
+        large=project.large,
         workers={name: model.worker for name, model in project.models.items()},
         agreement=project.endpoint.agreement,
         drift_window_s=project.drift_window_s,

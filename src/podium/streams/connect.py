@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 
 from podium.errors import ProjectError
 from podium.streams.base import Stream
+from podium.streams.objects import ObjectStore
 from podium.streams.policies import PolicyStore
 
 ADAPTERS = {"nats": ("podium.streams.nats", "NatsStream")}
+OBJECT_STORES = {"nats": ("podium.streams.nats_objects", "NatsObjectStore")}
 POLICY_STORES = {"nats": ("podium.streams.nats_policies", "NatsPolicyStore")}
 
 
@@ -37,6 +39,16 @@ def connect(
 def policies(url: str, endpoint: str) -> AbstractAsyncContextManager[PolicyStore]:
     """The store of an endpoint's policies beside that stream, not connected yet."""
     store: AbstractAsyncContextManager[PolicyStore] = _adapter(POLICY_STORES, url)(url, endpoint)
+    return store
+
+
+def objects(
+    url: str, endpoint: str, *, ttl: float, max_bytes: int
+) -> AbstractAsyncContextManager[ObjectStore]:
+    """The store of what is too large for that stream's messages; `ttl` is in seconds."""
+    store: AbstractAsyncContextManager[ObjectStore] = _adapter(OBJECT_STORES, url)(
+        url, endpoint, ttl=ttl, max_bytes=max_bytes
+    )
     return store
 
 

@@ -18,6 +18,7 @@ from podium.gateway.lineup import Lineup
 from podium.gateway.outgoing import FRAME_BYTES, FRAME_ROWS, FrameBuilder, row_counts
 from podium.gateway.requests import Request
 from podium.protocol.frames import InputFrame, row_slices, unpack
+from podium.protocol.large import HEAD_BYTES
 from podium.records import Policy
 from podium.schema import Field, Kind, Schema
 from podium.validation import Rows, Validator
@@ -53,7 +54,8 @@ def request(rows: Rows, *, began: float | None = None, **wishes: Any) -> Request
 
 
 def built(schema: Schema, requests: Sequence[Request]) -> InputFrame:
-    return builder(schema).frame(requests, seq=7, line=Lineup(POLICY))
+    made = builder(schema)
+    return made.frame(requests, seq=7, line=Lineup(POLICY), columns=made.columns(requests))
 
 
 row = st.fixed_dictionaries(
@@ -113,7 +115,7 @@ FIXED = Schema((Field(name="x", type=Kind.FLOAT, shape=(MEGABYTE // 8,)),))
     [
         (WIDE, NONE, np.zeros((1, MEGABYTE // 8))),
         (FIXED, NONE, np.zeros((1, MEGABYTE // 8))),
-        (LETTERS, NONE, ["a" * MEGABYTE]),
+        (LETTERS, NONE, ["a" * (MEGABYTE - HEAD_BYTES)]),
         (Schema((Field(name="x", type=Kind.FLOAT),)), FIXED, [1.0]),
     ],
 )

@@ -34,6 +34,7 @@ OF_OTHERS = (
     errors.NodeError,
     errors.ModelFailed,
     errors.FeaturesFailed,
+    errors.BodyLost,
     errors.PolicyError,
     errors.Unreachable,
     errors.GatewayFailed,
