@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from podium.cli.build import PEM, megabytes, registry_options, tagged, told
 from podium.cli.control import project_here
+from podium.errors import DamagedBlob
 from podium.images import artifacts, signing, transfer
 from podium.images.build import Workshop
+from podium.models.digest import SHORT
 from podium.oci.layout import Layout
 from podium.oci.reference import Reference
 from podium.oci.repository import Access, Repository
 from podium.project import Project
 from podium.registry.base import Version
 from podium.registry.folder import FolderRegistry
+
+OCI = "oci://"
+"""How `PODIUM_PACKAGE` names a package in a registry."""
 
 
 @click.command()
@@ -58,6 +65,27 @@ def pull(reference: str, key: Path | None, ca: Path | None, plain_http: bool) ->
         pull_package(Reference.parse(reference), into, store, Access(ca=ca, plain=plain_http), key)
         version = FolderRegistry(project.registry_dir).put(into)
     click.echo(f"{version.model} {version.number}  {version.digest}")
+
+
+def packages_at(place: str, digest: str, folder: Path, environment: Mapping[str, str]) -> Path:
+    """The package that a worker with an empty disk is told to pull, under its digest in `folder`.
+
+    What is there already is taken as it is: its bytes are verified when it is loaded, as ever.
+    """
+    into = folder / digest
+    if not into.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        key, ca = environment.get("PODIUM_PUBLIC_KEY"), environment.get("PODIUM_REGISTRY_CA")
+        access = Access(
+            ca=Path(ca) if ca else None, plain="PODIUM_REGISTRY_PLAIN" in environment, environment=environment
+        )
+        with tempfile.TemporaryDirectory(prefix=".store-", dir=folder) as store:
+            reference = Reference.parse(place.removeprefix(OCI))
+            found = pull_package(reference, into, Layout(Path(store)), access, Path(key) if key else None)
+        if found != digest:
+            shutil.rmtree(into)
+            raise DamagedBlob(f"{place} holds {found[:SHORT]}…, and PODIUM_DIGEST is {digest[:SHORT]}…")
+    return into
 
 
 def pull_package(reference: Reference, into: Path, store: Layout, access: Access, key: Path | None) -> str:
