@@ -11,14 +11,13 @@ from bench import (
     catchup,
     challengers,
     compare_time,
+    doors,
     drift_cost,
     environments,
     grpc_load,
     images,
     policy,
-    process_door,
     replay_rate,
-    server_door,
     sizes,
     soak,
     table,
@@ -57,9 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_soak(add("soak", lambda given: soak.measure(given.results, requests=given.requests), "memory"))
     _add_challengers(add("challengers", _challengers, "the champion's p99 beside ten challengers"))
     _add_grpc(add("grpc", _grpc, "gRPC beside MLServer's"))
-    _add_process(add("process", _process, "models in other languages beside Python"))
+    _add_doors(add("doors", _doors, "models behind every door beside Python"))
     add("images", lambda given: images.measure(given.results), "an image's size, and what goes up for it")
-    _add_process(add("servers", _servers, "models that other servers answer beside Python"))
     _add_archive(add("archive", lambda given: catchup.measure(given.results, given.seconds), "catch-up"))
     _add_compare(add("compare", _compare, "a comparison of two contenders over a large archive"))
     _add_drift(add("drift", _drift, "what comparing with training adds to archiving"))
@@ -96,9 +94,10 @@ def _add_grpc(added: argparse.ArgumentParser) -> None:
     added.add_argument("--models", type=_models, default=list(MODELS), metavar=",".join(MODELS))
 
 
-def _add_process(added: argparse.ArgumentParser) -> None:
-    added.add_argument("--seconds", type=float, default=2, help="length of each load (2)")
+def _add_doors(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--seconds", type=float, default=1, help="length of each load (1)")
     added.add_argument("--rounds", type=int, default=3, help="how often, for the medians (3)")
+    added.add_argument("--only", type=lambda text: text.split(","), metavar="NAME,…", help="these alone")
 
 
 def _add_archive(added: argparse.ArgumentParser) -> None:
@@ -177,12 +176,8 @@ def _challengers(given: Arguments) -> None:
     )
 
 
-def _process(given: Arguments) -> None:
-    process_door.measure(given.results, seconds=given.seconds, rounds=given.rounds)
-
-
-def _servers(given: Arguments) -> None:
-    server_door.measure(given.results, seconds=given.seconds, rounds=given.rounds)
+def _doors(given: Arguments) -> None:
+    doors.measure(given.results, seconds=given.seconds, rounds=given.rounds, only=given.only)
 
 
 def _compare(given: Arguments) -> None:

@@ -4,20 +4,24 @@ Two gateways answer a steady load meanwhile, on whatever cores there are, as on 
 """
 
 import re
-import subprocess
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from statistics import median
 
+from click.testing import CliRunner
+
 from bench.openloop import OpenLoop
-from bench.peers.podium.peer import PROGRAM
 from bench.project import ENDPOINT
 from bench.results import Figure, Results
 from bench.running import own_status, podium, recording, say
 from bench.serving import Running
+from podium.cli import podium as commands
+from podium.node.state import running as state_of
 
+POLL_SECONDS = 0.05
 GATEWAYS = 2
 RATE = 100.0
 IN_USE = re.compile(r"is in use by 2 gateways after ([\d.]+) s")
@@ -84,10 +88,9 @@ def _churn(running: Running, results: Results, joins: int) -> None:
 def _once(running: Running) -> None:
     _podium(running, "join", "challenger1")
     _podium(running, "leave", "challenger1")
-    while any(
-        process["name"].startswith("worker challenger1") for process in own_status(running)["processes"]
-    ):
-        pass  # the status takes its time
+    run_dir = running.site.scratch / "project" / ".podium" / "run"
+    while any(process.name.startswith("worker challenger1") for process in state_of(run_dir).processes):
+        time.sleep(POLL_SECONDS)
 
 
 def _footprint(running: Running) -> dict[str, int]:
@@ -107,12 +110,9 @@ def _footprint(running: Running) -> dict[str, int]:
 
 
 def _podium(running: Running, command: str, *words: str) -> str:
-    done = subprocess.run(
-        [PROGRAM, command, ENDPOINT, *words],
-        cwd=running.site.scratch / "project",
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return done.stdout
+    """A command as on a terminal, without the start of a Python for each."""
+    with chdir(running.site.scratch / "project"):
+        done = CliRunner().invoke(commands, [command, ENDPOINT, *words], catch_exceptions=False)
+    if done.exit_code:
+        raise SystemExit(f"podium {command}: {done.output}")
+    return done.output

@@ -12,6 +12,9 @@ from bench.serving import Running
 TARGET = 10_000_000
 FIRST = 100_000
 SLICE_SECONDS = 5
+REST_SECONDS = 150
+"""The broker's collector looks every two minutes when nothing is asked for."""
+
 CONNECTIONS = 32
 
 
@@ -47,8 +50,10 @@ def _send(running: Running, requests: int) -> int:
 
 
 def _memory(running: Running, results: Results, sent: int) -> Mapping[str, float]:
-    """Each process's memory, once the archive has caught up: a backlog is load and not a leak."""
-    processes = archived(running)["processes"]
+    """Each process's memory at rest: what waits for the archive, or for a collector, is no leak."""
+    archived(running)
+    time.sleep(REST_SECONDS)
+    processes = own_status(running)["processes"]
     memory = {process["name"]: pss_mb(process["pid"]) for process in processes}
     for name, size in memory.items():
         say(results, Figure(name=f"{name} after {sent:,}", value=size, unit="MB"))

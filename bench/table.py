@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from bench import door_table
 from bench.alone import NAME as ALONE
 from bench.peers.known import PEERS
 from bench.plan import OPEN_RATE
@@ -21,10 +22,9 @@ SMALLER = (
     "policy",
     "replay",
     "grpc",
-    "process",
-    "servers",
     "images",
 )
+DOORS = "doors"
 TITLES = {peer.name: peer.title for peer in PEERS} | {ALONE: "`predict` alone"}
 MODELS = {
     "linear": "linear regression on one number",
@@ -50,7 +50,7 @@ Column = tuple[str, Callable[[Entry], str]]
 
 
 def write(folder: Path = FOLDER, page: Path = PAGE) -> Path:
-    runs = {what: latest(what, folder) for what in ("run", *SMALLER)}
+    runs = {what: latest(what, folder) for what in ("run", *SMALLER, DOORS)}
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("\n\n".join(_sections(runs)) + "\n")
     return page
@@ -70,6 +70,7 @@ def _sections(runs: Mapping[str, Run | None]) -> Iterable[str]:
         yield from _own_counts(summary)
         yield from _failures(summary)
     yield from _figures(runs)
+    yield from _doors(runs[DOORS])
     yield "## The machine"
     yield "\n".join(_machine(some) for some in runs.values() if some)
     if run:
@@ -166,6 +167,19 @@ def _figures(runs: Mapping[str, Run | None]) -> Iterable[str]:
             figures = [line for line in run.lines if isinstance(line, Figure)]
             rows = [(line.name, f"{_figure(line.value)} {line.unit}", line.note) for line in figures]
             yield _grid(("", "", ""), rows)
+
+
+def _doors(run: Run | None) -> Iterable[str]:
+    """Always there, since other pages point to it."""
+    yield f"## {DOORS.capitalize()}"
+    if run is None:
+        yield "Not measured yet: `python -m bench doors`."
+        return
+    yield door_table.METHOD
+    yield _grid(door_table.HEAD, door_table.rows(run))
+    if failed := [*door_table.failures(run)]:
+        yield "Not measured:"
+        yield "\n".join(f"- {line}" for line in failed)
 
 
 def _machine(run: Run) -> str:

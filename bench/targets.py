@@ -70,7 +70,7 @@ def of_figures(runs: Mapping[str, Run | None]) -> list[Target]:
         ("compare", "comparison of two contenders", 10, False, "{:.1f} s"),
         ("policy", "from the change to its use, longest", 1000, False, "{:,.0f} ms"),
         ("replay", "archived requests read", 50_000, True, "{:,.0f} requests/s"),
-        ("process", "node, 16 rows", 30_000, True, "{:,.0f} rows/s"),
+        ("doors", "node, 16 rows", 30_000, True, "{:,.0f} rows/s"),
     ]
     return [
         Target(what=name, bound=bound, measured=figures.get((what, name)), at_least=at_least, form=form)

@@ -235,3 +235,7 @@ class Refused(ImageError):
 
 class Unsigned(ImageError):
     """What should be signed is not, or not with this key."""
+
+
+class FeaturesFailed(PodiumError):
+    """What should give a request's features gave nothing usable; it goes on with their defaults."""

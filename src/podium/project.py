@@ -9,17 +9,18 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from podium import servers
+from podium import fields, servers
 from podium.errors import ProjectError
+from podium.features import features_of
 from podium.records import DECOY, Gates, Guards, Role
-from podium.run import COUNTERS, DRIFT_WINDOW_S, Limits, WorkerSettings
-from podium.schema import Field, Kind, Schema, check_default, did_you_mean
+from podium.run import COUNTERS, DRIFT_WINDOW_S, Features, Limits, WorkerSettings
+from podium.schema import Schema, did_you_mean
 from podium.servers import Server
-from podium.toml_tables import Table, parse_duration
+from podium.toml_tables import Table, nearest, parse_duration
 
 FILE = "podium.toml"
 PODIUM_DIR = Path(".podium")
@@ -28,7 +29,6 @@ DEFAULT_DEADLINE_MS = 100.0
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 """Models and endpoints: a name becomes one token of a subject on the stream and a word after `@`."""
 
-FIELD_NAME = re.compile(r"[A-Za-z_][\w .()%/+-]*")
 ROLES = tuple(role.value for role in Role if role is not Role.DECOY)
 SYNC = ("interval", "always")
 SOURCES = ("module", "command", "sql", "url")
@@ -49,7 +49,10 @@ _NAME_RULE = "a letter, then letters, digits, `-` and `_`"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EndpointSettings:
-    """What clients call. Without declared inputs or outputs the champion's are the endpoint's."""
+    """What clients call. Without declared inputs or outputs the champion's are the endpoint's.
+
+    `inputs` are what clients send.
+    """
 
     name: str
     deadline_ms: float = DEFAULT_DEADLINE_MS
@@ -135,10 +138,16 @@ class Project:
     guards: Guards = field(default_factory=Guards)
     archive: ArchiveSettings
     drift_window_s: float = DRIFT_WINDOW_S
+    features: Features | None = None
 
     @property
     def name(self) -> str:
         return self.endpoint.name
+
+    @property
+    def inputs(self) -> Schema | None:
+        """What models are given: what clients send, and features; None where the champion says it."""
+        return _given(self.endpoint.inputs, self.features)
 
     @property
     def champion(self) -> ModelSettings:
@@ -196,9 +205,11 @@ def load(folder: Path) -> Project:
 
 
 def _project(folder: Path, top: Table) -> Project:
-    top.only("endpoint", "models", "schedule", "decoy", "gates", "guards", "drift", "archive")
+    top.only("endpoint", "features", "models", "schedule", "decoy", "gates", "guards", "drift", "archive")
     endpoint = _endpoint(top.table("endpoint", needed=True))
-    models = _models(folder, top.table("models", needed=True), endpoint)
+    features = _features(folder, top, endpoint)
+    given = replace(endpoint, inputs=_given(endpoint.inputs, features))
+    models = _models(folder, top.table("models", needed=True), given)
     decoy = top.table("decoy").only("enabled")
     return Project(
         folder=folder,
@@ -210,7 +221,18 @@ def _project(folder: Path, top: Table) -> Project:
         guards=_guards(top.table("guards"), endpoint, models),
         archive=_archive(folder, top.table("archive")),
         drift_window_s=_drift_window(top.table("drift")),
+        features=features,
     )
+
+
+def _features(folder: Path, top: Table, endpoint: EndpointSettings) -> Features | None:
+    if "features" not in top:
+        return None
+    return features_of(top.table("features"), folder, asked=endpoint.inputs, deadline_ms=endpoint.deadline_ms)
+
+
+def _given(asked: Schema | None, features: Features | None) -> Schema | None:
+    return asked and features.beside(asked) if features else asked
 
 
 # --- the endpoint ---------------------------------------------------------------------------
@@ -228,8 +250,8 @@ def _endpoint(table: Table) -> EndpointSettings:
         name=name,
         deadline_ms=deadline,
         default=table.table("default").values if "default" in table else None,
-        inputs=_schema(table.table("inputs")) if "inputs" in table else None,
-        outputs=_schema(table.table("outputs")) if "outputs" in table else None,
+        inputs=fields.schema(table.table("inputs")) if "inputs" in table else None,
+        outputs=fields.schema(table.table("outputs")) if "outputs" in table else None,
         limits=_limits(table.table("limits")),
         agreement=table.number("agreement", 0.05),
     )
@@ -244,58 +266,6 @@ def _limits(table: Table) -> Limits:
         header_seconds=table.duration("header_timeout", usual.header_seconds * 1000) / 1000,
         in_flight=table.count("in_flight", usual.in_flight),
     )
-
-
-def _schema(table: Table) -> Schema:
-    if not table.values:
-        table.fail('a schema needs at least one field, as in `bmi = "float"`')
-    return Schema(tuple(_field(table, name) for name in table.values))
-
-
-def _field(table: Table, name: str) -> Field:
-    if not FIELD_NAME.fullmatch(name):
-        table.fail(f"{name!r} cannot be a field's name: it starts with a letter and has no quotes", name)
-    if isinstance(table.values[name], str):
-        return Field(name=name, type=Kind(table.choice(name, None, [kind.value for kind in Kind])))
-    inner = table.table(name).only("type", "shape", "optional", "default", "missing", "classes")
-    kind = Kind(inner.choice("type", None, [kind.value for kind in Kind]))
-    found = Field(
-        name=name,
-        type=kind,
-        shape=_shape(inner),
-        optional=inner.flag("optional", False),
-        default=inner.values.get("default"),
-        missing=inner.flag("missing", False),
-        classes=tuple(inner.words("classes", ())),
-    )
-    _check_optional(inner, found)
-    return found
-
-
-def _shape(table: Table) -> tuple[int, ...]:
-    shape = table.values.get("shape", [])
-    if not isinstance(shape, list):
-        table.fail('a shape is a list, as in [28, 28]; -1 or "?" is open', "shape")
-    sizes = tuple(-1 if size == "?" else size for size in shape)
-    for size in sizes:
-        if type(size) is not int or size < -1:
-            table.fail(f'{size!r} is no size; a shape is a list as [28, 28]; -1 or "?" is open', "shape")
-    return sizes
-
-
-def _check_optional(table: Table, found: Field) -> None:
-    if found.missing and found.type is not Kind.FLOAT:
-        table.fail(f"`missing` is for float, and {found.name!r} is {found.type.value}", "missing")
-    if "default" in table and not found.optional:
-        table.fail(f"{found.name!r} has a default, but is not optional: add `optional = true`", "default")
-    if not found.optional or (found.missing and "default" not in table):
-        return
-    if "default" not in table:
-        table.fail(f"{found.name!r} is optional: say what models get without it, as in `default = 0.0`")
-    try:
-        check_default(Schema((found,)), {found.name: found.default})
-    except ProjectError:
-        table.fail(f"the default {found.default!r} is not a {found.type.value} as {found} needs", "default")
 
 
 # --- the models -----------------------------------------------------------------------------
@@ -344,8 +314,8 @@ def _model(folder: Path, models: Table, name: str, endpoint: EndpointSettings) -
         "batch_rows",
     )
     source = _source(table)
-    inputs = _schema(table.table("inputs")) if "inputs" in table else None
-    outputs = _schema(table.table("outputs")) if "outputs" in table else None
+    inputs = fields.schema(table.table("inputs")) if "inputs" in table else None
+    outputs = fields.schema(table.table("outputs")) if "outputs" in table else None
     server = None
     if source == "url":
         server = servers.server_of(table, inputs or endpoint.inputs, outputs or endpoint.outputs)
@@ -353,7 +323,7 @@ def _model(folder: Path, models: Table, name: str, endpoint: EndpointSettings) -
     return ModelSettings(
         name=name,
         role=Role(table.choice("role", None, ROLES)),
-        module=_file(folder, table, "module") if source == "module" else None,
+        module=table.file(folder, "module") if source == "module" else None,
         command=_command(folder, table) if source == "command" else None,
         sql=_query(folder, table) if source == "sql" else None,
         server=server,
@@ -395,20 +365,6 @@ def _choice(words: Sequence[str]) -> str:
     return " or ".join(f"`{word}`" for word in words)
 
 
-def _file(folder: Path, table: Table, key: str) -> Path:
-    named = table.text(key, None)
-    path = folder / named
-    if not path.is_file():
-        table.fail(f"there is no file {named}{_nearest(folder, named, f'*{path.suffix}')}", key)
-    return path
-
-
-def _nearest(folder: Path, named: str, pattern: str) -> str:
-    """What of the project is called almost like it."""
-    there = [found for found in (folder / named).parent.glob(pattern) if found.is_relative_to(folder)]
-    return did_you_mean(named, [found.relative_to(folder).as_posix() for found in there])
-
-
 def _command(folder: Path, table: Table) -> Command:
     argv = tuple(table.words("command", ()))
     if not argv or not argv[0]:
@@ -419,7 +375,7 @@ def _command(folder: Path, table: Table) -> Command:
     files = tuple(table.words("files", ()))
     for named in files:
         if not (folder / named).exists():
-            table.fail(f"there is no file or folder {named}{_nearest(folder, named, '*')}", "files")
+            table.fail(f"there is no file or folder {named}{nearest(folder, named, '*')}", "files")
     build = tuple(table.words("build", ()))
     return Command(argv=argv, files=files, build=build, stream=table.flag("stream", False))
 
@@ -429,7 +385,7 @@ def _query(folder: Path, table: Table) -> Query:
     for name, value in parameters.values.items():
         if type(value) not in (int, float, str, bool):
             parameters.fail(f"{value!r} is no number, text, true or false", name)
-    return Query(file=_file(folder, table, "sql"), parameters=dict(parameters.values))
+    return Query(file=table.file(folder, "sql"), parameters=dict(parameters.values))
 
 
 def _examples(table: Table) -> tuple[dict[str, Any], ...]:

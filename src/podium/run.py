@@ -43,6 +43,29 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     batch_rows: int = 4096
 
 
+class Features(msgspec.Struct, frozen=True, kw_only=True):
+    """Inputs of models that the gateway looks up itself, and where.
+
+    `source` is `module`, `table`, `redis` or `url`, and `at` its absolute path or URL. `key` is the input
+    by which they are looked up, `name` what a key is called in Redis. After `budget_ms` their defaults are
+    used. `where` is how an error about the source begins, `folder` the project's.
+    """
+
+    source: str
+    at: str
+    fields: Schema
+    key: str = ""
+    name: str = ""
+    budget_ms: float = 20.0
+    refresh_s: float = 60.0
+    where: str = ""
+    folder: str = ""
+
+    def beside(self, asked: Schema) -> Schema:
+        """What models are given: what clients send, then the features."""
+        return Schema(asked.fields + self.fields.fields)
+
+
 class Station(msgspec.Struct, frozen=True, kw_only=True):
     """What any process has to be told: its stream, a URL with credentials, and where it may write."""
 
@@ -72,8 +95,8 @@ class Post(Station, frozen=True, kw_only=True):
 class Run(Station, frozen=True, kw_only=True):
     """One endpoint on one machine. Paths are absolute.
 
-    `admin_key` is the key's digest, or empty where there is none. Drift is of the last
-    `drift_window_s` seconds.
+    `inputs` are what models are given. `admin_key` is the key's digest, or empty where there is none.
+    Drift is of the last `drift_window_s` seconds.
     """
 
     policy: Policy
@@ -86,6 +109,15 @@ class Run(Station, frozen=True, kw_only=True):
     agreement: float = 0.05
     drift_window_s: float = DRIFT_WINDOW_S
     admin_key: str = ""
+    features: Features | None = None
+
+    @property
+    def asked(self) -> Schema:
+        """What clients send: all inputs but those that are looked up."""
+        if self.features is None:
+            return self.inputs
+        looked_up = self.features.fields
+        return Schema(tuple(field for field in self.inputs.fields if field.name not in looked_up))
 
     @property
     def endpoint(self) -> str:

@@ -204,13 +204,14 @@ def check_default(outputs: Schema, default: Mapping[str, Any]) -> None:
     for field in outputs.fields:
         if field.name not in default:
             raise ProjectError(f"endpoint.default: the output {field} has no default value")
-        if not _is_value(field, default[field.name]):
+        if not is_value(field, default[field.name]):
             raise ProjectError(
                 f"endpoint.default: {field.name!r} is {default[field.name]!r}, expected {field}"
             )
 
 
-def _is_value(field: Field, value: Any) -> bool:
+def is_value(field: Field, value: Any) -> bool:
+    """Whether this is one row's value of the field, as a number, text or lists of them."""
     try:
         array = np.asarray(value)
     except ValueError:  # lists of unequal length
@@ -218,10 +219,10 @@ def _is_value(field: Field, value: Any) -> bool:
     if not same_shape(field.shape, array.shape):
         return False
     if field.type is Kind.STRING:
-        return array.dtype.kind in "UO"
+        return array.dtype.kind in "UO" and all(isinstance(one, str) for one in array.flat)
     if field.type is Kind.FLOAT:
         return array.dtype.kind in "fiu" and (field.missing or not _has_nan(array))
-    return _KINDS.get(array.dtype.kind) is field.type
+    return array.dtype != np.uint64 and _KINDS.get(array.dtype.kind) is field.type  # which 2**63 would be
 
 
 def _has_nan(array: np.ndarray) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from podium.errors import ProjectError
@@ -27,6 +28,12 @@ def parse_part(text: str) -> float | None:
     return float(match[1]) / 100 if match else None
 
 
+def nearest(folder: Path, named: str, pattern: str) -> str:
+    """What of the project in this folder is called almost like it."""
+    there = [found for found in (folder / named).parent.glob(pattern) if found.is_relative_to(folder)]
+    return did_you_mean(named, [found.relative_to(folder).as_posix() for found in there])
+
+
 class Table:
     """One table of a file: typed access, and errors that know their line.
 
@@ -45,9 +52,13 @@ class Table:
 
     def fail(self, problem: str, *keys: str) -> NoReturn:
         """Raise ProjectError at the line of this table's `keys`, or of the table itself."""
+        raise ProjectError(f"{self.where(*keys)}{problem}")
+
+    def where(self, *keys: str) -> str:
+        """How an error about this table's `keys`, or the table itself, begins."""
         path = self._path + keys
-        where = f"{'.'.join(path)}: " if path else ""
-        raise ProjectError(f"{self._file}:{line_of(self._text, path)}: {where}{problem}")
+        said = f"{'.'.join(path)}: " if path else ""
+        return f"{self._file}:{line_of(self._text, path)}: {said}"
 
     def only(self, *known: str) -> Table:
         for key in self.values:
@@ -67,6 +78,14 @@ class Table:
     def text(self, key: str, usual: str | None) -> str:
         value = self._typed(key, usual, str, "a text in quotes")
         return value or self.fail("is empty", key)
+
+    def file(self, folder: Path, key: str) -> Path:
+        """A file of the project in this folder."""
+        named = self.text(key, None)
+        path = folder / named
+        if not path.is_file():
+            self.fail(f"there is no file {named}{nearest(folder, named, f'*{path.suffix}')}", key)
+        return path
 
     def choice(self, key: str, usual: str | None, known: Sequence[str]) -> str:
         value = self.text(key, usual)

@@ -13,10 +13,10 @@ import click
 import pytest
 from tests.docs.pages import ROOT, anchors, blocks, links, markdown
 
-from podium import project, servers
+from podium import features, fields, project, servers
 from podium.archive.drift_report import LiveDrift
 from podium.cli import COMMANDS, HIDDEN
-from podium.cli.status import ContenderStatus, Status
+from podium.cli.status import ContenderStatus, FeaturesStatus, Status
 from podium.gateway.metrics import DRIFT, INTERNAL, shown
 from podium.node.state import ProcessReport
 from podium.project import ROLES
@@ -64,7 +64,7 @@ def test_the_readme_and_the_guides_name_no_command_that_is_not_there() -> None:
 
 def keys() -> set[str]:
     """Every key that the project file may have: what `only(…)` lets in."""
-    trees = [ast.parse(Path(module.__file__).read_text()) for module in (project, servers)]
+    trees = [ast.parse(Path(module.__file__).read_text()) for module in (project, servers, features, fields)]
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     known = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "only"]
     return {word.value for call in known for word in call.args if isinstance(word, ast.Constant)}
@@ -89,7 +89,7 @@ def test_the_page_of_the_project_file_is_itself_a_project(tmp_path: Path) -> Non
 # --- status, metrics ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("record", [Status, ContenderStatus, ProcessReport])
+@pytest.mark.parametrize("record", [Status, FeaturesStatus, ContenderStatus, ProcessReport])
 def test_every_field_of_status_is_described(record: type) -> None:
     fields = set(record.__struct_fields__) - {"contenders", "processes"}
     assert [field for field in fields if f"`{field}`" not in OPERATIONS] == []

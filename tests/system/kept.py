@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import duckdb
@@ -85,3 +86,16 @@ def assert_each_answer_kept_once(node: Node, *loads: Load | GrpcLoad) -> Archive
     assert not archive.doubled("decoy")
     assert not archive.doubled("scores", "model")
     return archive
+
+
+def assert_scores_agree(archive: Archive, models: Iterable[str]) -> None:
+    """All these contenders have scored, and of one request all the same, to 1e-9; not all requests alike."""
+    ratio = "max(out_progression) / min(out_progression) as ratio"
+    each = f"select {ratio} from scores where status = 'ok' group by id, row"
+    assert archive.rows(f"select max(abs(ratio - 1)) from ({each})")[0][0] < 1e-9
+    assert {model for (model,) in archive.rows("select model from scores where status = 'ok'")} == set(models)
+    for model in models:
+        found = (
+            f"select distinct round(out_progression, 6) from scores where model = '{model}' and status = 'ok'"
+        )
+        assert archive.count(found) > 10, model

@@ -214,6 +214,17 @@ class Node:
             self._pids = {pid for pid in self._pids | self.pids() if alive(pid)}
 
 
+def command_of(node: Node, model: str, line: str) -> int:
+    """The pid of a contender's own program, which its worker has started with this command line."""
+    there = below(node.pid(f"worker {model} 1"))
+    return next(pid for pid, found in there.items() if found.startswith(line))
+
+
+def scored(node: Node, model: str) -> int:
+    """How many requests a contender has scored."""
+    return next(each.scored for each in node.status().contenders if each.model == model)
+
+
 def edit(folder: Path, *, limits: str = "", model: str = "", deadline: str = "") -> None:
     """Add lines to the project's `[endpoint.limits]`, to each model, or give another deadline."""
     file = folder / "podium.toml"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -16,7 +17,7 @@ import pytest
 from tests.system.conftest import Up
 from tests.system.kept import Archive
 from tests.system.load import Load
-from tests.system.running import Node, edit, podium, until
+from tests.system.running import PODIUM, Node, edit, podium, until
 
 MODEL = (
     Path("models") / "linear.py",
@@ -275,6 +276,32 @@ def test_a_join_whose_node_dies_meanwhile_ends_with_one_line(project: Path, up: 
         node.send("supervisor", signal.SIGKILL)
         said = joining.result().stderr
     assert said == "podium: nothing runs for this project; `podium up` starts it\n"
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("words", [("promote", "forest"), ("join", "linear@2")], ids=["promote", "join"])
+def test_a_killed_command_leaves_the_old_policy_or_the_new_one_and_nobody_standing_by(
+    project: Path, up: Up, words: tuple[str, ...]
+) -> None:
+    node = up(project)
+    retrained(project)
+
+    def workers() -> int:
+        return sum(process.name.startswith("worker") for process in node.status().processes)
+
+    before, revision = workers(), node.status().revision
+    with Load(node.url, rate=50, connections=4) as load:
+        for seconds in (0.4, 0.8, 1.2):
+            command = subprocess.Popen([*PODIUM, *words], cwd=project, stderr=subprocess.DEVNULL)
+            time.sleep(seconds)
+            command.kill()
+            command.wait()
+    assert set(load.counts) == {200}, load
+    moved = node.status().revision - revision
+    assert moved in (0, 1)
+    joined = moved if words[0] == "join" else 0
+    until(lambda: workers() == before + joined, what=lambda: node.status().processes)
+    assert node.status().ready
 
 
 @pytest.mark.timeout(240)

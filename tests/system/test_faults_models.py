@@ -7,30 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.system import faulty
 from tests.system.kept import Archive, assert_each_answer_kept_once
 from tests.system.load import Load
-from tests.system.running import Node, podium, until
-
-TOML = """\
-[endpoint]
-name = "diabetes"
-deadline = "2s"
-default = { progression = 0.0, note = "default" }
-
-[models.moody]
-module = "models/moody.py"
-role = "champion"
-timeout = "3s"
-
-[models.steady]
-module = "models/steady.py"
-role = "challenger"
-timeout = "3s"
-
-[schedule]
-"0ms" = ["champion"]
-"300ms" = ["champion", "challenger"]
-"""
+from tests.system.running import Node, until
 
 STEADY = """\
 import numpy as np
@@ -94,23 +74,23 @@ JUNK = {
 @pytest.fixture(scope="module")
 def moody(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose champion behaves as its input tells it to."""
-    folder = tmp_path_factory.mktemp("moody") / "diabetes"
-    (folder / "models").mkdir(parents=True)
-    (folder / "podium.toml").write_text(TOML)
-    (folder / "models" / "moody.py").write_text(MOODY)
-    (folder / "models" / "steady.py").write_text(STEADY)
-    podium(folder, "train", env={"PODIUM_TRUST": str(folder / "trust")})
+    folder = faulty.write(
+        tmp_path_factory.mktemp("moody") / "diabetes",
+        "moody",
+        'module = "models/moody.py"',
+        files={"moody.py": MOODY},
+        default='progression = 0.0, note = "default"',
+        schema="",
+        steady=STEADY,
+    )
+    faulty.train(folder)
     return folder
 
 
 @pytest.fixture
 def node(moody: Path, tmp_path: Path) -> Iterator[Node]:
-    folder = shutil.copytree(moody, tmp_path / "diabetes", symlinks=True)
-    node = Node(folder, env={"PODIUM_TRUST": str(folder / "trust")})
-    try:
+    with faulty.node_of(shutil.copytree(moody, tmp_path / "diabetes", symlinks=True)) as node:
         yield node.start()
-    finally:
-        node.end()
 
 
 def test_junk_errs_alone_and_is_answered_by_another(node: Node) -> None:

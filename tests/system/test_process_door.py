@@ -8,28 +8,19 @@ import secrets
 import shutil
 import signal
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.system.kept import archive_of, assert_each_answer_kept_once
+from bench.doors import keep
+from tests.system import faulty
+from tests.system.kept import assert_each_answer_kept_once, assert_scores_agree
 from tests.system.load import Load
-from tests.system.running import Node, alive, below, podium, processes, until
+from tests.system.running import Node, alive, below, command_of, processes, scored, until
 
 LANGUAGES = Path(__file__).parents[2] / "examples" / "languages"
 USED = ("python", "node", "perl", "sql")
 PROGRAMS = {"node": "node models/rule.js", "perl": "perl models/rule.pl"}
-
-
-def command_of(node: Node, model: str) -> int:
-    """The pid of a contender's command."""
-    there = below(node.pid(f"worker {model} 1"))
-    return next(pid for pid, line in there.items() if line == PROGRAMS[model])
-
-
-def scored(node: Node, model: str) -> int:
-    return next(each.scored for each in node.status().contenders if each.model == model)
 
 
 @pytest.fixture
@@ -38,19 +29,10 @@ def languages(tmp_path: Path) -> Iterator[Node]:
     if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
         pytest.skip(f"{', '.join(missing)} is not installed")
     folder = shutil.copytree(LANGUAGES, tmp_path / "languages")
-    text = (folder / "podium.toml").read_text()
-    for name in set(tomllib.loads(text)["models"]) - set(USED):
-        begin = text.index(f"[models.{name}]")
-        end = text.find("\n[", begin)
-        text = text[:begin] + (text[end:] if end > 0 else "")
-    (folder / "podium.toml").write_text(text)
-    trust = {"PODIUM_TRUST": str(folder / "trust")}
-    podium(folder, "train", env=trust)
-    node = Node(folder, env=trust)
-    try:
+    keep(folder, USED)
+    faulty.train(folder)
+    with faulty.node_of(folder) as node:
         yield node.start()
-    finally:
-        node.end()
 
 
 def test_contenders_of_several_languages_score_the_same_while_each_is_killed(languages: Node) -> None:
@@ -58,9 +40,9 @@ def test_contenders_of_several_languages_score_the_same_while_each_is_killed(lan
     bodies = [json.dumps({"bmi": step / 100, "s5": -step / 70}).encode() for step in range(-9, 10)]
     with Load(node.url, rate=100, bodies=bodies) as load:
         until(lambda: min(scored(node, name) for name in USED) > 20)
-        for name in PROGRAMS:
+        for name, line in PROGRAMS.items():
             before = scored(node, name)
-            os.kill(command_of(node, name), signal.SIGKILL)
+            os.kill(command_of(node, name, line), signal.SIGKILL)
             until(lambda name=name, before=before: scored(node, name) > before + 20)  # type: ignore[misc]
             assert node.process(f"worker {name} 1").restarts == 0
         for name in ("sql", "python"):
@@ -68,11 +50,7 @@ def test_contenders_of_several_languages_score_the_same_while_each_is_killed(lan
             node.until_back(f"worker {name} 1", gone)
     assert set(load.counts) == {200}, load
     archive = assert_each_answer_kept_once(node, load)
-    ratio = "max(out_progression) / min(out_progression) as ratio"
-    each = f"select {ratio} from scores where status = 'ok' group by id"
-    assert abs(archive.rows(f"select max(ratio) from ({each})")[0][0] - 1) < 1e-9
-    assert archive.count("select distinct round(out_progression, 6) from scores where model = 'node'") > 10
-    assert {model for (model,) in archive.rows("select model from scores where status = 'ok'")} == set(USED)
+    assert_scores_agree(archive, USED)
     assert "was killed by SIGKILL" in node.log("worker node 1")
 
 
@@ -89,45 +67,6 @@ def test_nothing_of_a_command_outlives_its_worker_or_its_node(languages: Node) -
 
 
 # --- a command that misbehaves --------------------------------------------------------------
-
-TOML = """\
-[endpoint]
-name = "diabetes"
-deadline = "2s"
-default = {{ progression = 0.0 }}
-
-[endpoint.inputs]
-bmi = "float"
-
-[endpoint.outputs]
-progression = "float"
-
-[models.moody]
-command = ["{python}", "-S", "models/moody.py"]
-role = "champion"
-timeout = "3s"
-
-[models.steady]
-module = "models/steady.py"
-role = "challenger"
-timeout = "3s"
-
-[schedule]
-"0ms" = ["champion"]
-"300ms" = ["champion", "challenger"]
-"""
-
-STEADY = """\
-import podium
-
-
-class Model(podium.Model):
-    inputs = {"bmi": "float"}
-    output = "progression"
-
-    def predict(self, columns):
-        return {"progression": 152.0 + columns["bmi"]}
-"""
 
 SECONDS = f"71.{secrets.randbelow(10**9)}"
 """What a forked process sleeps: nobody else's is to be taken for it."""
@@ -190,45 +129,23 @@ WELL = {"a_flood": 14, "forks": 15}
 @pytest.fixture
 def moody(tmp_path: Path) -> Iterator[Node]:
     """A node whose champion is a command that behaves as its input tells it to."""
-    folder = tmp_path / "diabetes"
-    (folder / "models").mkdir(parents=True)
-    (folder / "podium.toml").write_text(TOML.format(python=sys.executable))
-    (folder / "models" / "moody.py").write_text(MOODY.replace("SECONDS", SECONDS))
-    (folder / "models" / "steady.py").write_text(STEADY)
-    trust = {"PODIUM_TRUST": str(folder / "trust")}
-    podium(folder, "train", env=trust)
-    node = Node(folder, env=trust)
-    try:
+    keys = f'command = ["{sys.executable}", "-S", "models/moody.py"]'
+    files = {"moody.py": MOODY.replace("SECONDS", SECONDS)}
+    folder = faulty.write(tmp_path / "diabetes", "moody", keys, files=files)
+    faulty.train(folder)
+    with faulty.node_of(folder) as node:
         yield node.start()
-    finally:
-        node.end()
 
 
-def test_a_command_that_misbehaves_is_an_error_in_the_archive_and_the_log_and_another_answers(
+def test_a_command_that_misbehaves_is_an_error_in_status_archive_and_log_and_another_answers(
     moody: Node,
 ) -> None:
     node = moody
-
-    def champion_answers() -> bool:
-        return node.score("bmi=1")["model"] == "moody"
-
-    for name, (bmi, _) in FAULTS.items():
-        until(champion_answers)
-        answer = node.score(f"bmi={bmi}", podium_id=name)
-        assert (answer["answer"], answer["rule"]) == ({"progression": 152.0 + bmi}, "challenger"), name
-    until(champion_answers)
+    faulty.assert_each_is_told(node, "moody", FAULTS)
     for name, bmi in WELL.items():
         assert node.score(f"bmi={bmi}", podium_id=name)["model"] == "moody"
-    archive = archive_of(node)
-    errors = dict(archive.rows("select id, error from scores where model = 'moody' and status = 'error'"))
-    log = node.log("worker moody 1")
-    for name, (_, said) in FAULTS.items():
-        assert said in errors[name]
-        assert said.split("'")[0] in log, name
-    assert len(log) < 200_000  # the flood is not in it
+    assert len(node.log("worker moody 1")) < 200_000  # the flood is not in it
     assert node.process("worker moody 1").restarts == 0
-    contender = next(each for each in node.status().contenders if each.model == "moody")
-    assert contender.errors >= len(FAULTS)
     sleepers = [pid for pid, (_, line) in processes().items() if line == f"sleep {SECONDS}"]
     assert len(sleepers) == 1
     assert node.stop() == 0

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bench.doors import keep
+from tests.system import faulty
 from tests.system.kept import assert_each_answer_kept_once
 from tests.system.load import Load
-from tests.system.running import Node, alive, below, podium, until
+from tests.system.running import Node, alive, command_of, scored, until
 
 from podium import project as projects
 from podium.cli import outside
@@ -28,6 +30,7 @@ NEEDED = {"node": ("node", "npm"), "go": ("go",)}
 GO_LIBRARY = Path("/usr/share/gocode/src/github.com/nats-io/nats.go")
 VECTORS = {"node": ("node", "node/vectors.js"), "go": ("go/worker", "vectors")}
 CALM = 0.7
+WORKER = "node node/worker.js"
 SCORE = 192.5261153568923
 
 
@@ -94,41 +97,27 @@ def node(tmp_path: Path) -> Iterator[Node]:
     """A Python champion, and the worker in Node.js beside it."""
     needs("node")
     folder = shutil.copytree(EXAMPLES, tmp_path / "stream", ignore=shutil.ignore_patterns("go"))
+    keep(folder, ("python", "node"))
     text = (folder / "podium.toml").read_text()
-    text = text[: text.index("[models.go]")]
     (folder / "podium.toml").write_text(text.replace("stream = true", 'stream = true\ntimeout = "2s"'))
-    trust = {"PODIUM_TRUST": str(folder / "trust")}
-    podium(folder, "train", env=trust)
-    node = Node(folder, env=trust)
-    try:
+    faulty.train(folder)
+    with faulty.node_of(folder) as node:
         yield node.start()
-    finally:
-        node.end()
-
-
-def worker_of(node: Node) -> int:
-    """The pid of the program itself; its companion is what the supervisor knows."""
-    there = below(node.pid("worker node 1"))
-    return next(pid for pid, line in there.items() if line == "node node/worker.js")
-
-
-def scored(node: Node) -> int:
-    return next(each.scored for each in node.status().contenders if each.model == "node")
 
 
 def test_a_worker_on_the_stream_scores_the_same_and_everything_is_kept_while_it_and_the_broker_are_killed(
     node: Node,
 ) -> None:
     with Load(node.url, rate=100, bodies=[b'{"bmi": 0.05, "s5": 0.01}']) as load:
-        until(lambda: scored(node) > 20)
-        companion, before = node.pid("worker node 1"), scored(node)
-        os.kill(worker_of(node), signal.SIGKILL)
+        until(lambda: scored(node, "node") > 20)
+        companion, before = node.pid("worker node 1"), scored(node, "node")
+        os.kill(command_of(node, "node", WORKER), signal.SIGKILL)
         node.until_back("worker node 1", companion)
-        until(lambda: scored(node) > before + 20)
-        before = scored(node)
+        until(lambda: scored(node, "node") > before + 20)
+        before = scored(node, "node")
         killed = node.send("broker", signal.SIGKILL)
         node.until_back("broker", killed)
-        until(lambda: scored(node) > before + 20)
+        until(lambda: scored(node, "node") > before + 20)
         assert node.process("worker node 1").restarts == 1  # the broker's end is no reason
         time.sleep(CALM)
     assert set(load.counts) <= {200, 503}, load
@@ -147,13 +136,13 @@ def test_counts_are_those_of_the_archive_and_nothing_of_a_worker_outlives_its_co
     for request in range(20):
         assert node.score("bmi=0.05&s5=0.01", podium_id=f"r{request}")["answer"]["progression"] == SCORE
     assert node.score("bmi=0.05&s5=0.01", podium_force="node")["model"] == "node"
-    until(lambda: scored(node) == 21)
-    first = worker_of(node)
+    until(lambda: scored(node, "node") == 21)
+    first = command_of(node, "node", WORKER)
     gone = node.send("worker node 1", signal.SIGKILL)
     node.until_back("worker node 1", gone)
     until(lambda: not alive(first))
-    assert scored(node) == 21  # counts outlive who counted
-    os.kill(worker_of(node), signal.SIGSTOP)  # hangs
+    assert scored(node, "node") == 21  # counts outlive who counted
+    os.kill(command_of(node, "node", WORKER), signal.SIGSTOP)  # hangs
     until(
         lambda: (
             node.process("worker node 1").pid not in (None, gone)
@@ -161,6 +150,6 @@ def test_counts_are_those_of_the_archive_and_nothing_of_a_worker_outlives_its_co
         )
     )
     until(lambda: node.status().ready)
-    last = worker_of(node)
+    last = command_of(node, "node", WORKER)
     assert node.stop() == 0
     until(lambda: not alive(last))

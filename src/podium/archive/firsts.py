@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from sys import intern
 
 from podium.protocol.frames import ScoresFrame
 
@@ -32,7 +33,7 @@ class FirstScores:
         pair = (scores.origin, scores.model, scores.version)
         frames = self._seen.setdefault(pair, {})
         self._seen.move_to_end(pair)
-        told = (scores.source, scores.seq)
+        told = (intern(scores.source), scores.seq)
         if frames.setdefault(scores.frame, told) != told:
             return False
         if len(frames) > FRAMES_REMEMBERED:

@@ -13,7 +13,7 @@ from podium.client.problems import refusal
 from podium.client.replies import TAKEN
 from podium.client.sockets import Connections
 from podium.client.wire import Reply, request_bytes
-from podium.errors import GatewayFailed, NotFound, NotRunning, PodiumError, Unreachable
+from podium.errors import GatewayFailed, NotRunning, PodiumError, Unreachable
 from podium.node.state import RUN, running
 from podium.run import Run
 
@@ -34,18 +34,6 @@ def running_here() -> tuple[Run, str]:
     project = projects.load(projects.find(Path.cwd()))
     state = running(project.run_dir)
     return runs.load(project.run_dir / RUN), state.url
-
-
-def without_endpoint(words: tuple[str, ...], wanted: int, endpoint: str) -> tuple[str, ...] | None:
-    """The words after the endpoint's name, which may be left out; None where their number is wrong.
-
-    Raises NotFound for an endpoint that does not run here.
-    """
-    if len(words) == wanted + 1:
-        if words[0] != endpoint:
-            raise NotFound(f"no endpoint {words[0]!r} here; there is {endpoint!r}")
-        words = words[1:]
-    return words if len(words) == wanted else None
 
 
 class Gateway:

@@ -18,14 +18,14 @@ from podium.archive.comparing.compare import compare as compared
 from podium.archive.comparing.compare import find
 from podium.archive.comparing.contenders import Archived, Numbers
 from podium.archive.comparing.lake import opened
-from podium.errors import NotFound, PackageError
+from podium.cli.endpoints import without_endpoint
+from podium.errors import PackageError
 from podium.models import manifest as manifests
 from podium.period import Period
 from podium.project import Project
 from podium.registry.base import Version
 from podium.registry.folder import FolderRegistry
 from podium.reports.comparison import Section, headline, sections
-from podium.schema import did_you_mean
 from podium.toml_tables import parse_part
 from podium.trials.comparison import Comparison
 
@@ -51,20 +51,23 @@ def compare(  # noqa: PLR0917 - click gives them by name
 ) -> None:
     """Compare B with A on the requests that both have scored: MODEL or MODEL@VERSION, live or replayed."""
     project = projects.load(projects.find(Path.cwd()))
-    a, b = _two(words, project)
+    found = without_endpoint(words, 2, project.name)
+    if found is None:
+        raise click.UsageError("name the two to compare, as in `podium compare linear forest@2`")
+    a, b = found
     allowed = _tolerance(tolerance, project)
     period = None
     if since or until:
         period = Period.parse(since or EARLIEST, until, now=datetime.now(UTC))
-    found = read(project, a, b, period=period, tolerance=allowed)
+    comparison = read(project, a, b, period=period, tolerance=allowed)
     if page is not None:
-        _write(page, found)
+        _write(page, comparison)
     if as_json:
-        click.echo(msgspec.json.encode(found).decode())
+        click.echo(msgspec.json.encode(comparison).decode())
     elif (console := Console()).is_terminal:
-        console.print(_rich(found))
+        console.print(_rich(comparison))
     else:
-        for line in plain(found):
+        for line in plain(comparison):
             click.echo(line)
 
 
@@ -76,18 +79,6 @@ def read(project: Project, a: str, b: str, *, period: Period | None, tolerance: 
         found = find(lake, a, b, numbers=_numbers(versions), period=period)
         classes = _classes(versions, (found.b, found.a))
         return compared(lake, project.name, found, tolerance=tolerance, classes=classes)
-
-
-def _two(words: tuple[str, ...], project: Project) -> tuple[str, str]:
-    if len(words) == 3:
-        endpoint, *words_left = words
-        if endpoint != project.name:
-            near = did_you_mean(endpoint, [project.name])
-            raise NotFound(f"no endpoint {endpoint!r} here{near}; there is {project.name!r}")
-        words = tuple(words_left)
-    if len(words) != 2:
-        raise click.UsageError("name the two to compare, as in `podium compare linear forest@2`")
-    return words[0], words[1]
 
 
 def _tolerance(said: str | None, project: Project) -> float:

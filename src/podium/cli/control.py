@@ -18,8 +18,9 @@ from msgspec.structs import replace
 
 from podium import project as projects
 from podium import run as runs
+from podium.cli.endpoints import check_endpoint
 from podium.counters import read, total
-from podium.errors import NodeError, NotFound, NotRunning, PolicyError, RevisionTaken, StreamAway
+from podium.errors import NodeError, NotRunning, PolicyError, RevisionTaken, StreamAway
 from podium.gateway.probes import Probes
 from podium.node.contenders import Contract, candidate, check_fit
 from podium.node.process import log_name
@@ -29,7 +30,6 @@ from podium.records import Contender, Policy
 from podium.registry.folder import FolderRegistry
 from podium.rendezvous.changes import differences
 from podium.run import Run
-from podium.schema import did_you_mean
 from podium.streams.base import Stream
 from podium.streams.connect import connect, policies
 from podium.streams.policies import PolicyStore
@@ -199,12 +199,6 @@ def _late(thought: Policy, newest: Policy) -> str:
         f"{newest.author or 'somebody'} has made revision {newest.revision} meanwhile ({newest.reason}): "
         f"{changes}. Nothing was changed by you; look, and say it again"
     )
-
-
-def check_endpoint(named: str | None, there: str) -> None:
-    """Raise NotFound where a command names an endpoint that is not the one here."""
-    if named is not None and named != there:
-        raise NotFound(f"no endpoint {named!r} here{did_you_mean(named, [there])}; there is {there}")
 
 
 def give_way() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from podium import project as projects
 from podium.errors import NodeError, PodiumError, ProjectError
 from podium.models import digest, manifest
 from podium.node.broker import OVERRIDE, Broker, find_binary
-from podium.node.listening import listen
+from podium.node.listening import listen, reserve
 from podium.node.process import start
 from podium.node.state import holder, read_state
 from podium.project import FILE, Project
@@ -31,6 +32,8 @@ PORT = 8080
 BROKER_SECONDS = 5.0
 LITTLE_DISK = 2 * 1024**3
 NO_DISK = 200 * 1024**2
+NO_PATH = "[]^|"
+"""deltalake makes a URL of a path, in which it does not take these."""
 
 
 class Level(StrEnum):
@@ -53,9 +56,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.option("--port", default=PORT, show_default=True, help="The port that `podium up` would take.")
-def doctor(as_json: bool, port: int) -> None:
+@click.option("--grpc-port", type=int, help="The port that it would take for gRPC; without: none.")
+def doctor(as_json: bool, port: int, grpc_port: int | None) -> None:
     """Check this machine and project; exit status 1 when something must be mended."""
-    findings = list(examine(Path.cwd(), port))
+    findings = list(examine(Path.cwd(), port, grpc_port))
     if as_json:
         click.echo(msgspec.json.encode(findings).decode())
     else:
@@ -70,7 +74,7 @@ def _line(finding: Finding) -> str:
     return f"{finding.level.value:<5} {finding.check}: {finding.found}{mend}"
 
 
-def examine(start_folder: Path, port: int) -> Iterator[Finding]:
+def examine(start_folder: Path, port: int, grpc_port: int | None = None) -> Iterator[Finding]:
     """All checks; those of a project only where there is one."""
     yield from _versions()
     yield _broker()
@@ -79,15 +83,16 @@ def examine(start_folder: Path, port: int) -> Iterator[Finding]:
     except ProjectError as error:
         yield _no_project(start_folder, error)
         yield _disk(start_folder)
-        yield _port(port)
+        yield from _ports(port, grpc_port)
         return
     roles = ", ".join(f"{model.name} ({model.role.value})" for model in project.models.values())
     yield Finding(check="project", level=Level.OK, found=f"{project.name}: {roles}")
     yield _disk(project.folder)
+    yield _archive(project.archive.location)
     runs_here = holder(project.run_dir) is not None
     yield _node(project)
     if not runs_here:
-        yield _port(port)
+        yield from _ports(port, grpc_port)
     yield from _packages(project)
     yield from _programs(project)
 
@@ -181,12 +186,18 @@ def _disk(folder: Path) -> Finding:
     return Finding(check="disk", level=Level.OK, found=found)
 
 
-def _port(port: int) -> Finding:
+def _ports(port: int, grpc_port: int | None) -> Iterator[Finding]:
+    yield _port("port", port, listen)
+    if grpc_port is not None:
+        yield _port("gRPC port", grpc_port, reserve)
+
+
+def _port(check: str, port: int, take: Callable[[str, int], socket.socket]) -> Finding:
     try:
-        listen("127.0.0.1", port).close()
+        take("127.0.0.1", port).close()
     except NodeError as error:
-        return Finding(check="port", level=Level.FAIL, found=f"port {port} cannot be had", mend=str(error))
-    return Finding(check="port", level=Level.OK, found=f"port {port} is free")
+        return Finding(check=check, level=Level.FAIL, found=f"port {port} cannot be had", mend=str(error))
+    return Finding(check=check, level=Level.OK, found=f"port {port} is free")
 
 
 # --- the project ----------------------------------------------------------------------------
@@ -199,6 +210,15 @@ def _no_project(folder: Path, error: ProjectError) -> Finding:
             check="project", level=Level.FAIL, found=str(error), mend=f"correct {FILE} at that line"
         )
     return Finding(check="project", level=Level.WARN, found=str(error), mend="go into a project's folder")
+
+
+def _archive(location: str) -> Finding:
+    refused = "".join(letter for letter in NO_PATH if letter in location)
+    if refused and "://" not in location:
+        found = f"{location} cannot be opened: deltalake takes no {' '.join(refused)} in a path"
+        mend = "move the project to a folder without that in its path, or set another one under [archive]"
+        return Finding(check="archive", level=Level.FAIL, found=found, mend=mend)
+    return Finding(check="archive", level=Level.OK, found=location)
 
 
 def _node(project: Project) -> Finding:

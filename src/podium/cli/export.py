@@ -9,7 +9,8 @@ import click
 import msgspec
 
 from podium.archive.export import FORMATS, Export, Exported
-from podium.cli.control import check_endpoint, give_way, project_here
+from podium.cli.control import give_way, project_here
+from podium.cli.endpoints import check_endpoint
 from podium.period import Period
 
 

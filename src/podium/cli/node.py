@@ -128,11 +128,19 @@ def _wanted(project: Project) -> Policy:
         candidate(registry, model.name, model.version, model.role, model.share)
         for model in project.models.values()
     ]
+    _check_features(project)
     policy = policy_of(project, [each.contender for each in candidates])
     check_fit(policy, contract_of(project, candidates), candidates)
     return replace(
         policy, author=author(), changed=time.time_ns() // 1000, reason=f"{projects.FILE}, at `up`"
     )
+
+
+def _check_features(project: Project) -> None:
+    if project.features and project.endpoint.inputs:
+        from podium.gateway.features import sources  # only who has features needs it
+
+        sources.check(project.features, project.endpoint.inputs)
 
 
 # --- in the foreground ----------------------------------------------------------------------
@@ -288,9 +296,9 @@ def _ready_words(run: Run, doors: Doors, seconds: float) -> str:
 
 
 def _curl(run: Run, url: str) -> str:
-    row = example_row(run.inputs)
+    row = example_row(run.asked)
     address = f"{url}/score/{run.endpoint}"
-    if len(row) <= 3 and all(not field.shape for field in run.inputs.fields):
+    if len(row) <= 3 and all(not field.shape for field in run.asked.fields):
         values = {name: json.dumps(v) if isinstance(v, bool) else v for name, v in row.items()}
         return f"curl {shlex.quote(f'{address}?{urlencode(values)}')}"
     return f"curl {address} -d {shlex.quote(json.dumps(row))}"

@@ -15,7 +15,8 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from podium.cli.asking import Gateway, Refused, running_here, without_endpoint
+from podium.cli.asking import Gateway, Refused, running_here
+from podium.cli.endpoints import without_endpoint
 from podium.cli.rows import Line, Rows, rows_of, typed
 from podium.errors import NotRunning, ProjectError
 from podium.protocol.outcomes import HEADER

@@ -12,7 +12,8 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from podium.cli.control import check_endpoint, give_way, project_here
+from podium.cli.control import give_way, project_here
+from podium.cli.endpoints import check_endpoint
 from podium.cli.policy import endpoint_and_model
 from podium.models import manifest
 from podium.models.loading import Scorer, load
@@ -95,13 +96,13 @@ def replay(
 def _endpoint(project: Project, scorer: Scorer) -> Endpoint:
     """What the project declares, else what its champion takes and gives."""
     champion = scorer.manifest
-    if project.endpoint.inputs is None or project.endpoint.outputs is None:
+    if project.inputs is None or project.endpoint.outputs is None:
         chosen = project.champion
         champion = manifest.read(FolderRegistry(project.registry_dir).find(chosen.name, chosen.version).path)
     return Endpoint(
         name=project.name,
         archive=project.archive.location,
-        inputs=project.endpoint.inputs or champion.inputs,
+        inputs=project.inputs or champion.inputs,
         outputs=project.endpoint.outputs or champion.outputs,
     )
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from podium.cli.asking import Gateway, running_here, without_endpoint
+from podium.cli.asking import Gateway, running_here
+from podium.cli.endpoints import without_endpoint
 from podium.cli.rows import CsvRows, typed
 from podium.errors import ProjectError
 from podium.schema import Schema
@@ -39,7 +40,7 @@ def score(words: tuple[str, ...], file: Path | None, force: str | None, deadline
         if file is None:
             click.echo(gateway.ask(body or "").body.decode())
         else:
-            _score_file(gateway, file, run.inputs)
+            _score_file(gateway, file, run.asked)
 
 
 def _body(words: tuple[str, ...], endpoint: str, file: Path | None) -> str | None:

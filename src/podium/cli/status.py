@@ -13,19 +13,20 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from podium import failures
 from podium import project as projects
 from podium import run as runs
 from podium.archive import drift_report
 from podium.archive.drift_report import DriftReport, LiveDrift
+from podium.cli.endpoints import check_endpoint
 from podium.cli.policy import wanted
 from podium.counters import Counts, distribution, merged, total
-from podium.errors import NotFound, NotRunning, PodiumError
+from podium.errors import NotRunning, PodiumError
 from podium.node.process import log_name
 from podium.node.state import RUN, NodeState, ProcessReport, ProcessState, running
 from podium.records import Contender, Policy, Role
 from podium.rendezvous.changes import differences
 from podium.run import Run
-from podium.schema import did_you_mean
 
 REFRESH_SECONDS = 1.0
 READY = "ready"
@@ -39,7 +40,8 @@ _URGENT = (ProcessState.CRASH_LOOPING, ProcessState.BACKING_OFF, ProcessState.ST
 class ContenderStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One contender. Counts are requests; `disagreement` is the part of compared rows in which its
     score was not the champion's, None where none was compared. `drift` is how far each of its inputs
-    and scores is from training, the worst first; nothing where that is not known."""
+    and scores is from training, the worst first; nothing where that is not known. `last_error` is what it
+    last failed with since the node was started, `last_error_at` in seconds since the epoch."""
 
     model: str
     version: str | None
@@ -55,6 +57,27 @@ class ContenderStatus(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float | None
     disagreement: float | None
     drift: tuple[LiveDrift, ...] = ()
+    last_error: str | None = None
+    last_error_at: float | None = None
+
+
+class FeaturesStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Looked-up features, of all time: `rows` that were looked up, and those that have a default since a
+    lookup was `late`, `failed`, found nothing (`missing`) or no such value (`wrong`).
+
+    `stale` says that a gateway cannot read the table now.
+    """
+
+    rows: int
+    late: int
+    failed: int
+    missing: int
+    wrong: int
+    stale: bool
+
+    @property
+    def defaulted(self) -> int:
+        return self.late + self.failed + self.missing + self.wrong
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +88,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `outcomes_archived` those in the tables. `unkept` counts messages that the stream could not keep,
     `overdue` those that it does not confirm now; `archive_failing` says that the archiver cannot write
     its tables now. `drift_window_s` is how far back each contender's drift looks. `unapplied` is what
-    `podium apply` would change to make the live policy what the project file says.
+    `podium apply` would change to make the live policy what the project file says. `features` is None where
+    nothing is looked up.
     """
 
     endpoint: str
@@ -86,6 +110,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     archive_failing: bool
     drift_window_s: float
     unapplied: tuple[str, ...] = ()
+    features: FeaturesStatus | None = None
     contenders: tuple[ContenderStatus, ...]
     processes: tuple[ProcessReport, ...]
 
@@ -119,11 +144,17 @@ def read(folder: Path, endpoint: str | None = None) -> Status:
         raise NotRunning(
             f"{run_dir / RUN} cannot be read ({error}); `podium down`, then `podium up`"
         ) from None
-    if endpoint is not None and endpoint != run.endpoint:
-        near = did_you_mean(endpoint, [run.endpoint])
-        raise NotFound(f"no endpoint {endpoint!r} runs here{near}; there is {run.endpoint}")
+    check_endpoint(endpoint, run.endpoint)
     found = of(run, state, merged(run.counters), drift_report.read(run.counters))
-    return msgspec.structs.replace(found, unapplied=_unapplied(folder, run.policy))
+    contenders = tuple(_with_failure(contender, run.counters) for contender in found.contenders)
+    return msgspec.structs.replace(found, contenders=contenders, unapplied=_unapplied(folder, run.policy))
+
+
+def _with_failure(contender: ContenderStatus, folder: Path) -> ContenderStatus:
+    last = failures.read(folder, _name(contender))
+    if last is None:
+        return contender
+    return msgspec.structs.replace(contender, last_error=last.error, last_error_at=last.at)
 
 
 def _unapplied(folder: Path, live: Policy) -> tuple[str, ...]:
@@ -157,8 +188,24 @@ def of(run: Run, state: NodeState, counts: Counts, drift: DriftReport = _NO_DRIF
         overdue=total(counts, "overdue"),
         archive_failing=total(counts, "archive_failing") > 0,
         drift_window_s=run.drift_window_s,
+        features=_features(counts) if run.features else None,
         contenders=contenders,
         processes=state.processes,
+    )
+
+
+def _features(counts: Counts) -> FeaturesStatus:
+    late, failed, missing, wrong = (
+        total(counts, "features_defaulted", reason=reason)
+        for reason in ("late", "failed", "missing", "wrong")
+    )
+    return FeaturesStatus(
+        rows=total(counts, "feature_rows"),
+        late=late,
+        failed=failed,
+        missing=missing,
+        wrong=wrong,
+        stale=total(counts, "features_stale") > 0,
     )
 
 
@@ -203,11 +250,13 @@ def plain(found: Status) -> Iterator[str]:
     """Lines for a pipe or a file."""
     yield _headline(found)
     yield _counts_line(found)
+    if found.features:
+        yield _features_line(found.features)
     rows = [CONTENDER_COLUMNS, *(_contender_row(contender) for contender in found.contenders)]
     yield from ("", *_aligned(rows))
     rows = [PROCESS_COLUMNS, *(_process_row(process) for process in found.processes)]
     yield from ("", *_aligned(rows))
-    if advice := [*trouble(found), *drift(found), *unapplied(found)]:
+    if advice := [*trouble(found), *failed(found), *drift(found), *unapplied(found)]:
         yield from ("", *advice)
 
 
@@ -228,6 +277,13 @@ def _counts_line(found: Status) -> str:
         f"received {found.received:,}, answered {found.answered:,} ({found.defaulted:,} with the default), "
         f"refused {found.refused:,}, archived {found.archived:,}"
         + (f"; outcomes {found.outcomes:,}, archived {found.outcomes_archived:,}" if found.outcomes else "")
+    )
+
+
+def _features_line(features: FeaturesStatus) -> str:
+    return (
+        f"features of {features.rows:,} rows, {features.defaulted:,} with a default: {features.late:,} late, "
+        f"{features.failed:,} failed, {features.missing:,} missing, {features.wrong:,} wrong"
     )
 
 
@@ -271,6 +327,11 @@ def trouble(found: Status) -> Iterator[str]:
             "THE STREAM KEEPS NOTHING: answers go on, and what they said waits in memory, up to 64 MB for "
             "each process. The reason is in .podium/logs/broker.log; often the disk is full (`podium doctor`)"
         )
+    if found.features and found.features.stale:
+        yield (
+            "THE TABLE OF FEATURES CANNOT BE READ: requests have what was known before, or defaults. "
+            "The reason is in the gateways' logs, .podium/logs"
+        )
     if found.in_use > found.revision:
         yield (
             f"REVISION {found.in_use} IS IN USE, and revision {found.revision} is shown here: the node "
@@ -284,6 +345,19 @@ def trouble(found: Status) -> Iterator[str]:
     for process in found.processes:
         if words := _about(process):
             yield words
+
+
+def failed(found: Status) -> Iterator[str]:
+    """What each contender last failed with, a line each."""
+    lines = [_failure_line(contender) for contender in found.contenders if contender.last_error]
+    if lines:
+        yield "Last errors; the `error` column of the archive's `scores` has all of them:"
+        yield from (f"  {line}" for line in lines)
+
+
+def _failure_line(contender: ContenderStatus) -> str:
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(contender.last_error_at))
+    return f"{_name(contender)}, {at}: {' '.join((contender.last_error or '').split())}"
 
 
 def drift(found: Status) -> Iterator[str]:
@@ -375,12 +449,13 @@ def _table(found: Status, before: Status | None) -> RenderableType:
     return Group(
         Text(_headline(found), style="bold green" if found.ready else "bold yellow"),
         Text(_counts_line(found) + rate),
+        *([Text(_features_line(found.features))] if found.features else []),
         Text(),
         contenders,
         Text(),
         processes,
         *(Text(line, style="bold red") for line in trouble(found)),
-        *(Text(line, style="yellow") for line in (*drift(found), *unapplied(found))),
+        *(Text(line, style="yellow") for line in (*failed(found), *drift(found), *unapplied(found))),
     )
 
 

@@ -41,8 +41,8 @@ class GrpcGateway:
         self._endpoint = run.endpoint
         self._predictor = predictor
         self._probes = probes
-        self._validator = Validator(run.inputs)
-        self._contract = oip.Contract(run.endpoint, run.inputs, run.outputs)
+        self._validator = Validator(run.asked)
+        self._contract = oip.Contract(run.endpoint, run.asked, run.outputs)
 
     def methods(self) -> dict[str, Method]:
         """All of them, by the path that clients call."""

@@ -80,8 +80,8 @@ class HttpGateway:
         self._bodies = bodies
         self._outcomes = outcomes
         self._training = training
-        self._validator = Validator(run.inputs)
-        self._contract = oip.Contract(run.endpoint, run.inputs, run.outputs)
+        self._validator = Validator(run.asked)
+        self._contract = oip.Contract(run.endpoint, run.asked, run.outputs)
         self._score_path = f"/score/{run.endpoint}"
         self._routes = [(re.compile(pattern), handlers) for pattern, handlers in self._table()]
 
@@ -264,7 +264,7 @@ class HttpGateway:
     async def _openapi(self, *_: object) -> Reply:
         run, policy = self._run, self._predictor.policy
         training = bool(run.admin_key)
-        document = openapi.document(policy, run.inputs, run.outputs, run.limits, training=training)
+        document = openapi.document(policy, run.asked, run.outputs, run.limits, training=training)
         return Reply(200, [JSON], document)
 
     async def _docs(self, scope: Scope, protocol: Protocol, began: float, asset: str) -> Reply:

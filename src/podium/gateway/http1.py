@@ -220,6 +220,7 @@ class Connection(asyncio.Protocol):
             if exchange is not None:
                 exchange.end(gone=True)
         self._waiting.clear()
+        del self._parser  # it holds us as we hold it: the collector, which seldom runs, would part the two
 
     # --- in ---------------------------------------------------------------------------------
 

@@ -59,6 +59,10 @@ SHOWN: dict[str, Shown] = {
     "duplicates": Shown("podium_archive_duplicates", "Messages seen twice and archived once."),
     "junk": Shown("podium_archive_junk", "Messages on the stream that are no frames."),
     "unproven": Shown("podium_archive_unproven", "Frames that the decoy saw and that are not what was kept."),
+    "feature_rows": Shown("podium_features_rows", "Rows whose features were looked up."),
+    "features_defaulted": Shown("podium_features_defaulted", "Rows with a default feature, by reason."),
+    "features_ms": Shown("podium_features_seconds", "How long a request's features took."),
+    "features_stale": Shown("podium_features_stale", "Gateways that cannot read their table of features."),
     "overdue": Shown("podium_stream_overdue", "Messages that the broker does not confirm to keep."),
     "unkept": Shown("podium_stream_unkept", "Messages that the broker may not have kept."),
 }

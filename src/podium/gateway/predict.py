@@ -157,8 +157,11 @@ class Predictor:
             await self._gather()
             self._filled.clear()
             requests, self._waiting = self._waiting, []
-            for load in self._builder.loads(requests):
-                self._send_frame(load)
+            self._depart(requests)
+
+    def _depart(self, requests: Sequence[Request]) -> None:
+        for load in self._builder.loads(requests):
+            self._send_frame(load)
 
     async def _gather(self) -> None:
         """As long as each turn of the event loop brings more requests, one more turn."""

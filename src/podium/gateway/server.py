@@ -46,7 +46,7 @@ async def serve(
     """
     _allow_many_connections()
     async with AsyncExitStack() as stack:
-        predictor = await stack.enter_async_context(Predictor(run, stream, board))
+        predictor = await stack.enter_async_context(_predictor(run, stream, board))
         await policies.follow(predictor.follow)
         probes = await stack.enter_async_context(
             Probes(
@@ -74,6 +74,14 @@ async def serve(
         await server.stop(CLOSE_SECONDS)
         for failed in (task for task in predictor.tasks if task.done()):
             failed.result()  # raises; the supervisor starts this process anew
+
+
+def _predictor(run: Run, stream: Stream, board: Board) -> Predictor:
+    if run.features is None:
+        return Predictor(run, stream, board)
+    from podium.gateway.features.predictor import FeaturedPredictor  # only who has features needs it
+
+    return FeaturedPredictor(run, run.features, stream, board)
 
 
 def _grpc_server(

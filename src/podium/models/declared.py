@@ -45,7 +45,7 @@ def described(project: Project, model: str, champion: Manifest | None) -> Descri
     Raises ProjectError where nobody says it, and for examples that do not fit.
     """
     own, endpoint = project.models[model], project.endpoint
-    inputs = own.inputs or endpoint.inputs or (_without_ranges(champion.inputs) if champion else None)
+    inputs = own.inputs or project.inputs or (_without_ranges(champion.inputs) if champion else None)
     outputs = own.outputs or endpoint.outputs or (_without_ranges(champion.outputs) if champion else None)
     if inputs is None or outputs is None:
         missing = "inputs" if inputs is None else "outputs"

@@ -78,7 +78,7 @@ def contract_of(project: Project, candidates: Sequence[Candidate], told: Contrac
     champion = next(c for c in candidates if c.contender.role is Role.CHAMPION)
     before = told or Contract(inputs=champion.inputs, outputs=champion.outputs)
     return Contract(
-        inputs=project.endpoint.inputs or before.inputs, outputs=project.endpoint.outputs or before.outputs
+        inputs=project.inputs or before.inputs, outputs=project.endpoint.outputs or before.outputs
     )
 
 

@@ -27,6 +27,10 @@ up to 5 s, and what it has not archived by then stays in the stream for the next
 OFF_PATH_NICE = 10
 """The archiver and the decoy give way to the request path."""
 
+GIVES_BACK = {"_RJEM_MALLOC_CONF": "narenas:1,dirty_decay_ms:0,muzzy_decay_ms:0"}
+"""For the allocator inside deltalake, which otherwise holds more and more of what commits have used:
+https://github.com/delta-io/delta-rs/issues/4241"""
+
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -45,6 +49,7 @@ def run_of(project: Project, policy: Policy, contract: Contract, broker: Broker)
         agreement=project.endpoint.agreement,
         drift_window_s=project.drift_window_s,
         admin_key=key_digest(os.environ.get(ADMIN_KEY, "")),
+        features=project.features,
     )
 
 
@@ -110,7 +115,7 @@ def _archiver(run: Run, settings: Path) -> ProcessSpec:
         sign=BoardSign(run.counters, wait_for_ready=False),
         timeout=ARCHIVER_TIMEOUT,
         grace=GRACE[Stage.ARCHIVER],
-        env=_threads(1),
+        env={**_threads(1), **GIVES_BACK},
         nice=OFF_PATH_NICE,
         awaited=False,
     )

@@ -88,14 +88,6 @@ class Supervisor:
         """Whether every process that counts for it is known, has come up and is there."""
         return self.whole and all(k.state is ProcessState.RUNNING for k in self.keepers if k.spec.awaited)
 
-    async def settled(self) -> list[Keeper]:
-        """Wait until the node is ready, or a process cannot be brought up: returns those."""
-        while not self.ready:
-            if looping := [k for k in self.keepers if k.state is ProcessState.CRASH_LOOPING]:
-                return looping
-            await asyncio.sleep(READY_POLL)
-        return []
-
     # --- start and stop ---------------------------------------------------------------------
 
     async def _start_all(self) -> None:

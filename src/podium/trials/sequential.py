@@ -171,11 +171,6 @@ def counts_below(counts: Mapping[float, int], limit: float, confidence: float = 
     return mean is not None and mean < limit and _log_ratio(counts, limit) > _room(counts, confidence)
 
 
-def part_interval(hits: int, count: int, confidence: float = CONFIDENCE) -> Interval:
-    """The exact confidence sequence of a part: `hits` of `count`."""
-    return counts_interval({0.0: count - hits, 1.0: hits}, confidence)
-
-
 _STEPS = 40
 """Halvings of a search: 2**-40 of where it began."""
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+import duckdb
 import pytest
+from arro3.core import RecordBatchReader
+from deltalake import write_deltalake
 
-from podium.cli.doctor import Finding, Level, examine
+from podium.cli.doctor import NO_PATH, Finding, Level, examine
 from podium.node.broker import OVERRIDE
 
 
@@ -37,6 +40,31 @@ def test_a_taken_port_is_found(tmp_path: Path) -> None:
         port = found(tmp_path, "port", taken.getsockname()[1])
     assert port.level is Level.FAIL
     assert "--port" in port.mend
+
+
+def test_a_port_of_grpc_is_looked_at_where_it_is_named(tmp_path: Path) -> None:
+    assert all(finding.check != "gRPC port" for finding in examine(tmp_path, 0))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        (port,) = (f for f in examine(tmp_path, 0, taken.getsockname()[1]) if f.check == "gRPC port")
+    assert port.level is Level.FAIL
+    assert "--grpc-port" in port.mend
+
+
+@pytest.mark.parametrize("letter", NO_PATH)
+def test_an_archive_that_deltalake_cannot_open_is_found(tmp_path: Path, letter: str) -> None:
+    folder = tmp_path / f"a{letter}b"
+    folder.mkdir()
+    (folder / "podium.toml").write_text(
+        '[endpoint]\nname = "e"\n[models.shell]\ncommand = ["sh"]\nrole = "champion"\n'
+    )
+    archive = found(folder, "archive")
+    assert archive.level is Level.FAIL
+    assert f"no {letter} in a path" in archive.found
+    with duckdb.connect() as connection:
+        rows = RecordBatchReader.from_arrow(connection.sql("SELECT 1 AS x"))
+        # A panic of deltalake's own language is no Exception.
+        with pytest.raises(BaseException, match="Invalid object store url"):
+            write_deltalake(str(folder / "table"), rows)
 
 
 def test_a_broker_that_does_not_start_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

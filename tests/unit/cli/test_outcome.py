@@ -58,7 +58,10 @@ def test_too_few_or_too_many_words_are_wrong_usage(folder: Path, words: list[str
 
 
 def test_another_endpoint_is_refused_with_the_name_that_exists(folder: Path) -> None:
-    assert error_of(say("diabetis", "a", "{}")) == "no endpoint 'diabetis' here; there is 'diabetes'"
+    assert (
+        error_of(say("diabetis", "a", "{}"))
+        == "no endpoint 'diabetis' here (did you mean 'diabetes'?); there is diabetes"
+    )
 
 
 # --- a file ---------------------------------------------------------------------------------

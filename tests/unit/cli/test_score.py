@@ -110,7 +110,7 @@ def test_a_refusal_is_told_in_the_gateways_own_words(
 def test_another_endpoint_is_refused_with_the_name_that_exists(folder: Path) -> None:
     result = ask("diabetis", '{"bmi": 1}')
     assert isinstance(result.exception, NotFound)
-    assert error_of(result) == "no endpoint 'diabetis' here; there is 'diabetes'"
+    assert error_of(result) == "no endpoint 'diabetis' here (did you mean 'diabetes'?); there is diabetes"
 
 
 @pytest.mark.parametrize("words", [[], ["diabetes", "{}", "{}"], ["diabetes", "{}", "--file", "podium.toml"]])

@@ -14,12 +14,13 @@ from msgspec.structs import replace
 from podium import run as runs
 from podium.archive import drift_report
 from podium.archive.drift_report import ContenderDrift, DriftReport, LiveDrift
-from podium.cli.status import Status, of, plain, read, status
+from podium.cli.status import FeaturesStatus, Status, failed, of, plain, read, status
 from podium.counters import Board, Counts, merged
 from podium.errors import NotFound, NotRunning
+from podium.failures import Failures
 from podium.node.state import RUN, Lock, NodeState, ProcessReport, ProcessState, write_state
 from podium.records import Contender, Policy, Role
-from podium.run import Run
+from podium.run import Features, Run
 from podium.schema import Schema
 
 LINEAR = Contender(model="linear", version="9f2c1ab04d5e", number=1, role=Role.CHAMPION)
@@ -191,6 +192,25 @@ def test_the_report_of_drift_is_read_beside_the_counts(tmp_path: Path) -> None:
         assert read(tmp_path).contenders[0].drift == (BMI,)
 
 
+def test_what_a_contender_last_failed_with_is_shown_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "podium.toml").touch()
+    run_dir = tmp_path / ".podium" / "run"
+    run = a_run(run_dir)
+    runs.save(run, run_dir / RUN)
+    with Board(run.board("worker linear 1")) as board:
+        Failures(LINEAR.name, board).note("the server failed:\nit answered 500")
+    with Lock(run_dir):
+        write_state(a_state(*ALL), run_dir)
+        found = read(tmp_path)
+    assert found.contenders[0].last_error == "the server failed:\nit answered 500"
+    assert [contender.last_error for contender in found.contenders[1:]] == [None, None]
+    heading, line = failed(found)
+    assert heading.startswith("Last errors; ")
+    assert line.startswith(f"  {LINEAR.name}, 20")
+    assert line.endswith(": the server failed: it answered 500")
+    assert line in list(plain(found))
+
+
 def test_outcomes_are_shown_once_there_are_some(tmp_path: Path) -> None:
     run = a_run(tmp_path)
     assert "outcomes" not in "\n".join(plain(of(run, a_state(*ALL), {})))
@@ -201,6 +221,22 @@ def test_outcomes_are_shown_once_there_are_some(tmp_path: Path) -> None:
     found = of(run, a_state(*ALL), merged(run.counters))
     assert (found.outcomes, found.outcomes_archived) == (1200, 1100)
     assert "outcomes 1,200, archived 1,100" in "\n".join(plain(found))
+
+
+def test_looked_up_features_are_shown_where_there_are_some(tmp_path: Path) -> None:
+    assert of(a_run(tmp_path), a_state(*ALL), {}).features is None
+    features = Features(source="url", at="http://127.0.0.1:9000", fields=Schema(()))
+    run = replace(a_run(tmp_path), features=features)
+    with Board(run.board("gateway 1")) as board:
+        board.counter("feature_rows").add(1000)
+        for n, reason in enumerate(("late", "failed", "missing", "wrong"), 1):
+            board.counter("features_defaulted", reason=reason).add(n)
+        board.gauge("features_stale").set(1)
+        found = of(run, a_state(*ALL), merged(run.counters))
+    assert found.features == FeaturesStatus(rows=1000, late=1, failed=2, missing=3, wrong=4, stale=True)
+    lines = list(plain(found))
+    assert "features of 1,000 rows, 10 with a default: 1 late, 2 failed, 3 missing, 4 wrong" in lines
+    assert any(line.startswith("THE TABLE OF FEATURES CANNOT BE READ") for line in lines)
 
 
 def test_a_revision_that_could_not_be_written_down_is_said_loudly(tmp_path: Path) -> None:

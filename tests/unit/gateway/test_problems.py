@@ -33,6 +33,7 @@ OF_OTHERS = (
     errors.RegistryError,
     errors.NodeError,
     errors.ModelFailed,
+    errors.FeaturesFailed,
     errors.PolicyError,
     errors.Unreachable,
     errors.GatewayFailed,

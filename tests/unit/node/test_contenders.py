@@ -104,6 +104,28 @@ def test_an_older_revision_with_a_default_of_another_output_is_named(tmp_path: P
         check_fit(old, Contract(inputs=floats("bmi"), outputs=floats("progression")), both)
 
 
+FEATURES = """
+[endpoint.inputs]
+customer = "string"
+
+[features]
+url = "http://127.0.0.1:9000"
+key = "customer"
+
+[features.fields]
+income = { type = "float", default = 0.0 }
+"""
+
+
+def test_features_are_there_for_contenders_though_clients_do_not_send_them(tmp_path: Path) -> None:
+    income = floats("income")
+    project = loaded(tmp_path, more=FEATURES)
+    _, inputs, _ = checked(project, pair(income, income))
+    assert inputs.names == ("customer", "income")
+    with pytest.raises(SchemaMismatch, match="'age' is not one of its fields"):
+        checked(project, pair(income, floats("income", "age")))
+
+
 def test_what_clients_were_told_outlives_a_champion_that_takes_less(tmp_path: Path) -> None:
     told = Contract(inputs=floats("bmi", "bp"), outputs=floats("progression"))
     _, inputs, _ = checked(loaded(tmp_path), pair(floats("bmi"), floats("bmi", "bp")), told)

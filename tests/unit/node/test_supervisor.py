@@ -14,7 +14,7 @@ import pytest
 
 from podium.counters import merged, total
 from podium.node.boards import BoardSign
-from podium.node.keeper import Pace
+from podium.node.keeper import Keeper, Pace
 from podium.node.process import Life, ProcessSpec, Stage
 from podium.node.state import ProcessReport, ProcessState, read_state
 from podium.node.supervisor import Supervisor
@@ -88,8 +88,17 @@ async def until(holds: Callable[[], object]) -> None:
 
 
 async def come_up(supervisor: Supervisor) -> None:
-    async with asyncio.timeout(PATIENCE):
-        assert await supervisor.settled() == []
+    assert await settle(supervisor) == []
+
+
+async def settle(supervisor: Supervisor) -> list[Keeper]:
+    """Wait until the node is ready, or a process cannot be brought up: returns those."""
+
+    def looping() -> list[Keeper]:
+        return [keeper for keeper in supervisor.keepers if keeper.state is ProcessState.CRASH_LOOPING]
+
+    await until(lambda: supervisor.ready or looping())
+    return looping()
 
 
 def report(supervisor: Supervisor, name: str) -> ProcessReport:
@@ -150,8 +159,7 @@ async def test_counts_are_of_all_runs_of_the_project(node: Node) -> None:
 async def test_a_crash_loop_is_called_so_and_leaves_the_others_alone(node: Node) -> None:
     good, bad = node.spec("worker linear 1"), node.spec("worker forest 1", "crash")
     async with node.supervisor(good, bad) as supervisor:
-        async with asyncio.timeout(PATIENCE):
-            looping = await supervisor.settled()
+        looping = await settle(supervisor)
         assert [keeper.spec.name for keeper in looping] == ["worker forest 1"]
         assert "no such model file" in looping[0].log.read_text()
         now = report(supervisor, "worker forest 1")
@@ -171,8 +179,7 @@ async def test_a_program_that_is_not_there_is_a_crash_loop_with_the_reason(node:
         grace=1.0,
     )
     async with node.supervisor(spec, node.spec("gateway 1")) as supervisor:
-        async with asyncio.timeout(PATIENCE):
-            await supervisor.settled()
+        await settle(supervisor)
         assert "cannot be started" in str(report(supervisor, "broker").reason)
         assert report(supervisor, "gateway 1").pid is None, "nothing starts without its broker"
 

@@ -14,7 +14,7 @@ from podium.trials.comparison import (
     Side,
     paired,
 )
-from podium.trials.errors import Loss, number_errors
+from podium.trials.errors import Loss, NumberErrors
 from podium.trials.quantiles import Quantiles, summary
 from podium.trials.sequential import PairMoments
 
@@ -46,8 +46,7 @@ def comparison(
     ms: np.ndarray | None = None,
 ) -> Comparison:
     a, b = side("linear", np.ones(10)), side("forest", np.arange(1.0, 101.0) if ms is None else ms)
-    zeros = number_errors(np.zeros(1), np.zeros(1))
-    assert zeros
+    zeros = NumberErrors(count=1, mae=0.0, rmse=0.0, bias=0.0)
     errors = None
     if pair:
         errors = ErrorComparison(outcomes=pair.count, a=zeros, b=zeros, judged=paired(loss, pair))

@@ -21,7 +21,6 @@ from podium.trials.sequential import (
     counts_below,
     counts_interval,
     mean_interval,
-    part_interval,
 )
 
 VALUES = st.lists(st.floats(-1e6, 1e6), max_size=30).map(np.array)
@@ -143,7 +142,7 @@ def _high(count: int) -> float:
 def test_the_interval_of_a_part_ends_where_the_beta_mixture_reaches_one_over_alpha(
     hits: int, misses: int, confidence: float
 ) -> None:
-    found = part_interval(hits, hits + misses, confidence)
+    found = counts_interval({0.0: misses, 1.0: hits}, confidence)
 
     def mixture(part: float) -> float:
         mixed = special.betaln(hits + 0.5, misses + 0.5) - special.betaln(0.5, 0.5)
@@ -204,7 +203,7 @@ def test_counts_are_below_a_limit_where_their_interval_is(counts: tuple[int, int
 
 
 def test_nothing_seen_leaves_everything_possible() -> None:
-    assert part_interval(0, 0) == Interval(low=0, high=1)
+    assert counts_interval({0.0: 0, 1.0: 0}) == Interval(low=0, high=1)
     with pytest.raises(ValueError, match="one value"):
         counts_interval({1.0: 3})
 
@@ -212,7 +211,11 @@ def test_nothing_seen_leaves_everything_possible() -> None:
 def test_who_looks_all_the_time_at_a_part_is_wrong_less_often_than_alpha() -> None:
     runs, looks, true = 500, range(5, 400, 10), 0.1
     hits = np.cumsum(np.random.default_rng(7).random((runs, looks[-1])) < true, axis=1)
-    interval = cache(part_interval)
+
+    @cache
+    def interval(hits: int, count: int) -> Interval:
+        return counts_interval({0.0: count - hits, 1.0: hits})
+
     wrong, wrong_ordinary = np.zeros(runs, bool), np.zeros(runs, bool)
     for count in looks:
         seen = hits[:, count - 1]

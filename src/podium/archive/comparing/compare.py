@@ -10,6 +10,7 @@ import msgspec
 from podium.archive.comparing import canary, values, worst, wrong
 from podium.archive.comparing.contenders import Archived, Numbers, archived, two
 from podium.archive.comparing.contenders import canary as canary_of
+from podium.archive.comparing.inputs import add_inputs
 from podium.archive.comparing.lake import Lake
 from podium.archive.comparing.outputs import Classes, Output, outputs_of
 from podium.archive.comparing.pairs import BOTH, CANARY, Asked, ask, pair
@@ -53,6 +54,8 @@ def compare(lake: Lake, endpoint: str, found: Found, *, tolerance: float, classe
         raise ArchiveError(_nothing_in_common(lake, found))
     common = {output: one for output in outputs if (one := values.compared(lake, output, tolerance))}
     judged = wrong.judge(lake, tuple(common))
+    if judged or reference:
+        add_inputs(lake, asked)
     return Comparison(
         endpoint=endpoint,
         since=asked.since,

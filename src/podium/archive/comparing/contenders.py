@@ -28,7 +28,6 @@ class Archived:
     role: str
     replayed: bool
     live: bool
-    scores: int
     last: int
 
     @property
@@ -45,30 +44,27 @@ class Archived:
 def archived(lake: Lake, numbers: Numbers) -> tuple[Archived, ...]:
     """Everybody who has scores, the newest score last."""
     rows = lake.rows("""
-        SELECT model, version, role, replayed, count(*), epoch_us(max(scored))
+        SELECT model, version, role, replayed, epoch_us(max(scored))
         FROM scores GROUP BY ALL ORDER BY max(scored), model, version, role
     """)
-    parts: dict[tuple[str, str], list[tuple[str, bool, int, int]]] = {}
+    parts: dict[tuple[str, str], list[tuple[str, bool, int]]] = {}
     for model, version, *part in rows:
-        role, replayed, scores, last = part
-        parts.setdefault((model, version), []).append((role, replayed, scores, last))
+        role, replayed, last = part
+        parts.setdefault((model, version), []).append((role, replayed, last))
     found = [_archived(model, version, numbers, of) for (model, version), of in parts.items()]
     return tuple(sorted(found, key=lambda one: (one.last, one.name)))
 
 
-def _archived(
-    model: str, version: str, numbers: Numbers, parts: Sequence[tuple[str, bool, int, int]]
-) -> Archived:
+def _archived(model: str, version: str, numbers: Numbers, parts: Sequence[tuple[str, bool, int]]) -> Archived:
     """From its parts of one role each, the newest last."""
     return Archived(
         model=model,
         version=version,
         number=numbers.get((model, version), 0),
         role=parts[-1][0],
-        replayed=any(replayed for _, replayed, _, _ in parts),
-        live=not all(replayed for _, replayed, _, _ in parts),
-        scores=sum(scores for _, _, scores, _ in parts),
-        last=parts[-1][3],
+        replayed=any(replayed for _, replayed, _ in parts),
+        live=not all(replayed for _, replayed, _ in parts),
+        last=parts[-1][2],
     )
 
 

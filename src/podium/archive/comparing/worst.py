@@ -24,11 +24,12 @@ def _of(lake: Lake, output: Output) -> Iterator[Disagreement]:
     distance = output.distance()
     apart = f"{distance} > 0" if distance else f"{output.a} <> {output.b}"
     rows = lake.rows(f"""
-        SELECT k, received, {output.a}, {output.b}, {distance or "NULL"} AS distance, {output.t} FROM pairs
+        SELECT k, received, {output.a}, {output.b}, {distance or "NULL"} AS distance FROM pairs
         WHERE {BOTH} AND {output.both} AND {apart} ORDER BY distance DESC, received DESC, k LIMIT {WORST}
     """)
     came_in = _came_in(lake, [(k, received) for k, received, *_ in rows])
-    for k, _, a, b, far, outcome in rows:
+    outcomes = _outcomes(lake, output, [k for k, *_ in rows])
+    for k, _, a, b, far in rows:
         id, row, inputs = came_in[k]
         yield Disagreement(
             id=id,
@@ -38,7 +39,7 @@ def _of(lake: Lake, output: Output) -> Iterator[Disagreement]:
             a=a,
             b=b,
             distance=far,
-            outcome=_outcome(output, outcome),
+            outcome=outcomes.get(k),
         )
 
 
@@ -58,7 +59,9 @@ def _came_in(lake: Lake, keys: Sequence[tuple[int, int]]) -> dict[int, tuple[str
     return {k: (id, row, dict(zip(inputs, values, strict=True))) for k, id, row, *values in found}
 
 
-def _outcome(output: Output, outcome: Any) -> Any:
-    if outcome is None or output.what is not What.PROBABILITIES:
-        return outcome
-    return output.classes[outcome - 1]
+def _outcomes(lake: Lake, output: Output, keys: Sequence[int]) -> dict[int, Any]:
+    listed = ", ".join(str(k) for k in keys) or "NULL"
+    found = lake.rows(f"SELECT k, {output.t} FROM known WHERE {output.t} IS NOT NULL AND k IN ({listed})")
+    if output.what is What.PROBABILITIES:
+        return {k: output.classes[outcome - 1] for k, outcome in found}
+    return dict(found)

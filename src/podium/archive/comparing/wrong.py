@@ -1,6 +1,7 @@
 """How wrong both are against what really happened, overall and in segments of the inputs.
 
-Everything is asked of the table `judged`: the pairs that have an outcome, with their inputs as `i_NAME`.
+Everything is asked of the table `judged`: the pairs with an outcome of something that both said, with their
+inputs.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from podium.archive.comparing.inputs import NUMBERS, scalars
 from podium.archive.comparing.lake import Lake, column, text
 from podium.archive.comparing.outputs import SMALLEST, Output, What, label_of
 from podium.archive.comparing.pairs import BOTH
@@ -35,36 +37,15 @@ VALUES = 8
 
 OTHERS = "all others"
 MISSING = "missing"
-_NUMBERS = ("DOUBLE", "BIGINT")
-_SCALARS = (*_NUMBERS, "VARCHAR", "BOOLEAN")
 
 
 def judge(lake: Lake, outputs: Sequence[Output]) -> tuple[Output, ...]:
-    """Make the table `judged`; returns the outputs of which it has outcomes."""
-    counted = [f", count({output.t}) FILTER ({BOTH} AND {output.both})" for output in outputs]
-    _, *counts = lake.row(f"SELECT count(*){''.join(counted)} FROM pairs")
-    known = tuple(output for output, count in zip(outputs, counts, strict=True) if count)
-    if known:
-        some = " OR ".join(f"{output.t} IS NOT NULL" for output in known)
-        lake.do(f"CREATE TEMP TABLE judged AS SELECT * FROM pairs WHERE {BOTH} AND ({some})")
-        _add_inputs(lake)
-    return known
-
-
-def _add_inputs(lake: Lake) -> None:
-    inputs = "".join(f", requests.{column(name)}" for name in _inputs(lake))
-    lake.do(f"""
-        CREATE OR REPLACE TEMP TABLE judged AS
-        SELECT judged.*{inputs} FROM judged JOIN requests
-        ON judged.k = hash(requests.id, requests.row) AND judged.received = epoch_us(requests.received)
-    """)
-
-
-def _inputs(lake: Lake) -> list[str]:
-    """The columns of those inputs that have one value in a row."""
-    return [
-        name for name, kind in lake.columns(REQUESTS).items() if name.startswith("in_") and kind in _SCALARS
-    ]
+    """Make the table `judged`, as yet without inputs; returns the outputs of which it has outcomes."""
+    some = " OR ".join(_has_outcome(output) for output in outputs) or "false"
+    lake.do(f"CREATE TEMP TABLE judged AS SELECT * FROM pairs JOIN known USING (k) WHERE {BOTH} AND ({some})")
+    counted = [f", count(*) FILTER ({_has_outcome(output)})" for output in outputs]
+    _, *counts = lake.row(f"SELECT count(*){''.join(counted)} FROM judged")
+    return tuple(output for output, count in zip(outputs, counts, strict=True) if count)
 
 
 # --- overall --------------------------------------------------------------------------------
@@ -128,7 +109,7 @@ def _has_outcome(output: Output) -> str:
 
 
 def _cost(output: Output, loss: Loss, value: str) -> str:
-    """What a row costs, as `podium.trials.errors.losses` has it."""
+    """What a row costs, as `podium.trials.errors.Loss` has it."""
     match loss:
         case Loss.ABSOLUTE:
             return f"abs({value} - {output.t})"
@@ -212,8 +193,8 @@ class _Parts:
 def segments(lake: Lake, outputs: Sequence[Output]) -> Iterator[Segment]:
     """By each input that has one value in a row."""
     kinds = lake.columns(REQUESTS)
-    for name in _inputs(lake):
-        parts = _of_number(lake, name) if kinds[name] in _NUMBERS else _of_values(lake, name)
+    for name in scalars(lake):
+        parts = _of_number(lake, name) if kinds[name] in NUMBERS else _of_values(lake, name)
         for output in outputs:
             yield from _segments(lake, name.removeprefix("in_"), parts, output)
 

@@ -1,4 +1,4 @@
-"""PyTorch's programs. PyTorch is large and not in the lock: these are skipped where it is not installed."""
+"""PyTorch's programs. PyTorch is large and not in the lock: CI installs it, elsewhere these are skipped."""
 
 from __future__ import annotations
 

@@ -1,16 +1,14 @@
-"""`bench servers`: what a model that somebody's server answers costs beside one in Python.
+"""The servers that `bench doors` asks: the peers that are installed here, each as its makers start it.
 
-The servers are the peers that are installed here, each as its makers start it, with one linear model. First
-each is asked alone, as its worker asks it. Then one and the Python model are on one endpoint.
+All have one linear model of one number; the Python model of their project has the same.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import environments
-from bench.doors import FRAME, LARGE, alone, together, train
 from bench.payloads import BMI, json_request
 from bench.peers.base import Launch, Peer, Site
 from bench.peers.kserve.peer import PEER as KSERVE
@@ -18,14 +16,11 @@ from bench.peers.mlflow.peer import PEER as MLFLOW
 from bench.peers.mlserver.peer import PEER as MLSERVER
 from bench.ports import free_port
 from bench.processes import Server
-from bench.running import recording
-from bench.serving import scratch
-from podium.servers import ROW_BATCH
 
-TOGETHER = ("python", "kserve")
 HEAD = """\
 [endpoint]
 name = "diabetes"
+deadline = "2s"
 
 [endpoint.inputs]
 bmi = "float"
@@ -95,27 +90,19 @@ response = { outputs = { progression = "$.score" } }
 """
 
 
-def measure(folder: Path, *, seconds: float, rounds: int) -> None:
-    with ExitStack() as stack:
-        results = stack.enter_context(recording("servers", folder, seconds=seconds, rounds=rounds))
-        place = stack.enter_context(scratch())
-        tables = dict(_started(stack, place))
-        project = _project(place / "project", tables)
-        for name in ("python", *tables):
-            alone(results, project, name, sizes=(FRAME, ROW_BATCH if name == "flask" else LARGE))
-        if set(tables) >= set(TOGETHER[1:]):
-            together(results, project, TOGETHER, seconds=seconds, rounds=rounds)
+NAMES = (*DOORS, "flask")
 
 
-def _started(stack: ExitStack, place: Path) -> Iterator[tuple[str, str]]:
-    """Each server that is installed here, running, with its table of `podium.toml`."""
-    for name, door in DOORS.items():
-        if _is_here(name):
-            port = stack.enter_context(_peer(door, _folder(place, name)))
-            yield name, _table(name, port, door.path, door.keys)
-    if _is_here("flask"):
-        port = stack.enter_context(_flask(_folder(place, "flask")))
-        yield "flask", _table("flask", port, "", MAPPED.strip())
+def started(stack: ExitStack, place: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Those of these servers that are installed here, running, each with its table of `podium.toml`."""
+    for name in filter(_is_here, names):
+        folder = place / name
+        folder.mkdir(parents=True)
+        if name == "flask":
+            yield name, _table(name, stack.enter_context(_flask(folder)), "", MAPPED.strip())
+        else:
+            door = DOORS[name]
+            yield name, _table(name, stack.enter_context(_peer(door, folder)), door.path, door.keys)
 
 
 def _is_here(name: str) -> bool:
@@ -123,12 +110,6 @@ def _is_here(name: str) -> bool:
     if not made:
         print(f"left out: {name}; python -m bench setup --only {name}", flush=True)
     return made
-
-
-def _folder(place: Path, name: str) -> Path:
-    folder = place / name
-    folder.mkdir(parents=True)
-    return folder
 
 
 @contextmanager
@@ -160,9 +141,8 @@ def _table(name: str, port: int, path: str, keys: str) -> str:
     return "\n".join(line for line in lines if line) + f"\nexamples = [{{ bmi = {BMI} }}]\n"
 
 
-def _project(folder: Path, tables: Mapping[str, str]) -> Path:
+def project(folder: Path, tables: Mapping[str, str]) -> None:
+    """A Python model, and these servers beside it."""
     (folder / "models").mkdir(parents=True)
     (folder / "podium.toml").write_text("\n".join([HEAD, *tables.values()]))
     (folder / "models" / "linear.py").write_text(LINEAR)
-    train(folder)
-    return folder
