@@ -12,8 +12,10 @@ from podium.errors import ProjectError
 from podium.streams.base import Stream
 from podium.streams.policies import PolicyStore
 
-ADAPTERS = {"nats": ("podium.streams.nats", "NatsStream")}
-POLICY_STORES = {"nats": ("podium.streams.nats_policies", "NatsPolicyStore")}
+_NATS = ("podium.streams.nats", "NatsStream")
+_NATS_POLICIES = ("podium.streams.nats_policies", "NatsPolicyStore")
+ADAPTERS = {"nats": _NATS, "tls": _NATS}
+POLICY_STORES = {"nats": _NATS_POLICIES, "tls": _NATS_POLICIES}
 
 
 def connect(

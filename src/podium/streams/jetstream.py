@@ -28,7 +28,9 @@ NOTHING_MORE = ("404", "408")
 """The server's statuses for a reader that has all there is, or has waited long enough."""
 
 
-async def ensure_stream(wire: Wire, name: str, subjects: Sequence[str], *, max_bytes: int) -> None:
+async def ensure_stream(
+    wire: Wire, name: str, subjects: Sequence[str], *, max_bytes: int, replicas: int
+) -> None:
     """Create the stream that keeps what is published, unless it is there.
 
     A stream that is made anew starts at the clock, so that its positions lie past those of any
@@ -43,7 +45,7 @@ async def ensure_stream(wire: Wire, name: str, subjects: Sequence[str], *, max_b
             "retention": "limits",
             "discard": "new",  # never drop what is not archived; refuse, loudly
             "storage": "file",
-            "num_replicas": 1,
+            "num_replicas": replicas,
             "max_bytes": max_bytes,
             "max_msgs": -1,
             "max_consumers": -1,
