@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from podium import servers
+from podium import kubernetes, servers
 from podium.errors import ProjectError
+from podium.kubernetes import KubernetesSettings
 from podium.records import DECOY, Gates, Guards, Role
 from podium.run import COUNTERS, DRIFT_WINDOW_S, Limits, WorkerSettings
 from podium.schema import Field, Kind, Schema, check_default, did_you_mean
@@ -135,6 +136,7 @@ class Project:
     guards: Guards = field(default_factory=Guards)
     archive: ArchiveSettings
     drift_window_s: float = DRIFT_WINDOW_S
+    kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)
 
     @property
     def name(self) -> str:
@@ -196,7 +198,7 @@ def load(folder: Path) -> Project:
 
 
 def _project(folder: Path, top: Table) -> Project:
-    top.only("endpoint", "models", "schedule", "decoy", "gates", "guards", "drift", "archive")
+    top.only("endpoint", "models", "schedule", "decoy", "gates", "guards", "drift", "archive", "kubernetes")
     endpoint = _endpoint(top.table("endpoint", needed=True))
     models = _models(folder, top.table("models", needed=True), endpoint)
     decoy = top.table("decoy").only("enabled")
@@ -210,6 +212,7 @@ def _project(folder: Path, top: Table) -> Project:
         guards=_guards(top.table("guards"), endpoint, models),
         archive=_archive(folder, top.table("archive")),
         drift_window_s=_drift_window(top.table("drift")),
+        kubernetes=kubernetes.settings_of(top.table("kubernetes")),
     )
 
 
