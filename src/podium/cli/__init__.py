@@ -36,6 +36,7 @@ COMMANDS = {
     "replay": ("podium.cli.replay:replay", "Score archived requests with another version."),
     "export": ("podium.cli.export:export", "Write a table of what was served, to train on."),
     "forget": ("podium.cli.forget:forget", "Remove what is archived of a caller, key or request."),
+    "deploy": ("podium.cli.deploy:deploy", "Run the endpoint on a Kubernetes cluster."),
     "render": ("podium.cli.render:render", "Write what a cluster needs to run the endpoint."),
     "doctor": ("podium.cli.doctor:doctor", "Find what stands in the way, and say how to mend it."),
 }

@@ -32,6 +32,7 @@ OF_OTHERS = (
     errors.PackageError,
     errors.RegistryError,
     errors.NodeError,
+    errors.ClusterError,
     errors.ModelFailed,
     errors.PolicyError,
     errors.Unreachable,
