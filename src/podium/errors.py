@@ -204,3 +204,38 @@ class RevisionTaken(PolicyError):
 
 class ModelFailed(PodiumError):
     """A model gave no usable score; the message goes into the archive."""
+
+
+# --- images and their registries ------------------------------------------------------------
+
+
+class ImageError(PodiumError):
+    """An image cannot be made, kept or understood."""
+
+
+class NoSuchImage(ImageError):
+    """There is no such image, tag or blob."""
+
+
+class DamagedBlob(ImageError):
+    """Bytes are not those that their digest names."""
+
+
+class WrongPlatform(ImageError):
+    """An image is not there for the platform that is wanted."""
+
+
+class ImageRegistryAway(ImageError):
+    """An image registry cannot be reached, or broke off again and again."""
+
+
+class Denied(ImageError):
+    """An image registry does not let us in, or does not let us do this."""
+
+
+class Refused(ImageError):
+    """An image registry does not take what it is given: a quota, a limit, a rule of its own."""
+
+
+class Unsigned(ImageError):
+    """What should be signed is not, or not with this key."""

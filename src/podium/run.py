@@ -43,29 +43,11 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     batch_rows: int = 4096
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One endpoint on one machine. Paths are absolute; `stream` is a URL with credentials.
+class Station(msgspec.Struct, frozen=True, kw_only=True):
+    """What any process has to be told: its stream, a URL with credentials, and where it may write."""
 
-    `admin_key` is the key's digest, or empty where there is none. Drift is of the last
-    `drift_window_s` seconds.
-    """
-
-    policy: Policy
-    inputs: Schema
-    outputs: Schema
     stream: str
-    archive: str
-    registry: str
     run_dir: str
-    limits: Limits = Limits()
-    workers: dict[str, WorkerSettings] = {}
-    agreement: float = 0.05
-    drift_window_s: float = DRIFT_WINDOW_S
-    admin_key: str = ""
-
-    @property
-    def endpoint(self) -> str:
-        return self.policy.endpoint
 
     @property
     def counters(self) -> Path:
@@ -78,6 +60,45 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def board_of(self, process: str, pid: int) -> Path:
         """Where the process of that name and pid counts."""
         return self.counters / f"{process.replace(' ', '-')}-{pid}{SUFFIX}"
+
+
+class Post(Station, frozen=True, kw_only=True):
+    """All that a worker has to be told; it needs no policy, since frames name who is meant."""
+
+    endpoint: str
+    worker: WorkerSettings = WorkerSettings()
+
+
+class Run(Station, frozen=True, kw_only=True):
+    """One endpoint on one machine. Paths are absolute.
+
+    `admin_key` is the key's digest, or empty where there is none. Drift is of the last
+    `drift_window_s` seconds.
+    """
+
+    policy: Policy
+    inputs: Schema
+    outputs: Schema
+    archive: str
+    registry: str = ""
+    limits: Limits = Limits()
+    workers: dict[str, WorkerSettings] = {}
+    agreement: float = 0.05
+    drift_window_s: float = DRIFT_WINDOW_S
+    admin_key: str = ""
+
+    @property
+    def endpoint(self) -> str:
+        return self.policy.endpoint
+
+    def post(self, model: str) -> Post:
+        """What a worker of this model is told."""
+        return Post(
+            stream=self.stream,
+            run_dir=self.run_dir,
+            endpoint=self.endpoint,
+            worker=self.workers.get(model, WorkerSettings()),
+        )
 
     @property
     def patience(self) -> float:

@@ -38,6 +38,7 @@ COMMANDS = {
     "forget": ("podium.cli.forget:forget", "Remove what is archived of a caller, key or request."),
     "deploy": ("podium.cli.deploy:deploy", "Run the endpoint on a Kubernetes cluster."),
     "render": ("podium.cli.render:render", "Write what a cluster needs to run the endpoint."),
+    "build": ("podium.cli.build:build", "Make an OCI image of a model, or of the gateway."),
     "doctor": ("podium.cli.doctor:doctor", "Find what stands in the way, and say how to mend it."),
 }
 HIDDEN = {"run": "podium.cli.run:run"}

@@ -130,7 +130,7 @@ def _resource(kind: str) -> Any:
         return create_namespaced_resource(place.group, place.version, kind, place.plural)
 
 
-def _in(kind: str, namespace: str) -> dict[str, str]:
+def _in(kind: str, namespace: str) -> dict[str, Any]:
     return {} if kind == "Namespace" else {"namespace": namespace}
 
 

@@ -62,7 +62,7 @@ def _gateways(run: Run, settings: Path, count: int, fd: int, grpc: str | None) -
     return [
         ProcessSpec(
             name=f"gateway {number}",
-            argv=_podium("gateway", "--number", str(number), *doors, str(settings)),
+            argv=_podium("gateway", "--number", str(number), *doors, "--settings", str(settings)),
             stage=Stage.GATEWAY,
             sign=BoardSign(run.counters),
             timeout=GATEWAY_TIMEOUT,
@@ -82,7 +82,7 @@ def workers_of(
     return [
         ProcessSpec(
             name=f"worker {contender.model} {number}",
-            argv=_podium("worker", "--contender", contender.name, "--number", str(number), str(settings)),
+            argv=_podium("worker", contender.name, "--number", str(number), "--settings", str(settings)),
             stage=Stage.WORKER,
             sign=BoardSign(run.counters),
             timeout=own.timeout,
@@ -104,7 +104,7 @@ def worker_settings(contender: Contender, run: Run) -> WorkerSettings:
 def _archiver(run: Run, settings: Path) -> ProcessSpec:
     return ProcessSpec(
         name="archiver",
-        argv=_podium("archiver", str(settings)),
+        argv=_podium("archiver", "--settings", str(settings)),
         stage=Stage.ARCHIVER,
         sign=BoardSign(run.counters, wait_for_ready=False),
         timeout=ARCHIVER_TIMEOUT,
