@@ -16,6 +16,7 @@ import click
 from podium import environment
 from podium import run as runs
 from podium.cli.process import Job, Probes, process
+from podium.cli.run_store import store
 from podium.cli.run_worker import worker
 from podium.counters import Board
 from podium.errors import PackageError, RevisionTaken
@@ -32,6 +33,7 @@ def run() -> None:
 
 
 run.add_command(worker)
+run.add_command(store)
 
 
 @run.command()
