@@ -28,7 +28,7 @@ from podium.registry.folder import FolderRegistry
 LEAVE_SECONDS = 2.0
 """From a revision that does not name a contender to the end of its pods: gateways follow in less."""
 
-STORE = ("podium", "run", "store")
+STORE = ("python3", "-P", "-m", "podium", "run", "store")
 
 
 class ClusterControl:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from podium import __version__
+from podium.cli.control import author
 from podium.cluster.plan import ClusterPlan
 from podium.errors import ProjectError
 from podium.node.contenders import candidates_of_file, check_fit, contract_of, policy_of
@@ -22,6 +25,7 @@ def plan_here(project: Project, *, namespace: str | None = None, images: str | N
     policy = policy_of(project, [each.contender for each in candidates])
     contract = contract_of(project, candidates)
     check_fit(policy, contract, candidates)
+    signed = structs.replace(policy, author=author(), reason=f"{FILE}, deployed")
     settings = replace(
         project.kubernetes,
         namespace=namespace or project.kubernetes.namespace,
@@ -29,7 +33,7 @@ def plan_here(project: Project, *, namespace: str | None = None, images: str | N
     )
     _check(project, settings.images)
     return ClusterPlan(
-        run=run_of(project, policy, contract, stream=""),
+        run=run_of(project, signed, contract, stream=""),
         settings=settings,
         release=__version__,
         outbound=frozenset(model.name for model in project.models.values() if model.server),

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from functools import partial
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from podium import environment
 from podium import run as runs
@@ -76,7 +78,7 @@ def _gateway(run: Run, fd: int, grpc: str | None, *, first: Policy | None = None
 async def _begin(store: PolicyStore, first: Policy) -> None:
     if await store.read() is None:
         try:
-            await store.write(first)
+            await store.write(replace(first, changed=time.time_ns() // 1000))
         except RevisionTaken:
             return  # another gateway was quicker; everybody follows the store
 

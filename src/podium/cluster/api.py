@@ -107,7 +107,7 @@ class Cluster:
 
     def run(self, pod: str, namespace: str, command: Sequence[str]) -> str:
         """What a command in a pod writes. Raises ClusterError with its last line where it fails."""
-        with _translated(f"{command[0]} in {pod}"):
+        with _translated(f"a command in {pod}"):
             done = self._client.exec(
                 pod, namespace=namespace, command=list(command), stdout=True, stderr=True, timeout=60
             )
@@ -161,6 +161,7 @@ def _if_there() -> Iterator[None]:
 @contextmanager
 def _translated(what: str, lacks: str = "") -> Iterator[None]:
     import httpx2  # see _if_there
+    from httpx2.websockets import HTTPXWSException, WebSocketUpgradeError
     from lightkube.core.exceptions import ConfigError
 
     try:
@@ -171,7 +172,9 @@ def _translated(what: str, lacks: str = "") -> Iterator[None]:
         if _status(error) == NOT_FOUND and lacks and _is_unknown_kind(str(error)):
             raise ClusterError(f"{what}: this cluster has none of its kind, which needs {lacks}") from None
         raise ClusterError(f"{what}: the API server says: {' '.join(str(error).split())}") from None
-    except (httpx2.HTTPError, OSError) as error:
+    except WebSocketUpgradeError as error:
+        raise ClusterError(f"{what}: the API server does not let us in there: {error.response}") from None
+    except (httpx2.HTTPError, HTTPXWSException, OSError) as error:
         raise ClusterError(f"{what}: the API server cannot be reached: {error or repr(error)}") from None
 
 

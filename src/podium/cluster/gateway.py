@@ -34,7 +34,7 @@ def _deployment(plan: ClusterPlan, name: str, replicas: int | None) -> Object:
         ],
         "ports": [{"name": "http", "containerPort": GATEWAY_PORT}],
         **pods.probes(GATEWAY_PORT, live=5),
-        "lifecycle": {"preStop": {"exec": {"command": ["sleep", pods.LINGER_SECONDS]}}},
+        "lifecycle": {"preStop": {"exec": {"command": pods.LINGER}}},
         "resources": pods.resources(cpu="500m", memory="512Mi"),
         "volumeMounts": pods.mounts(plan, settings=True),
     }

@@ -12,7 +12,7 @@ RUN_DIR = "/tmp/podium"
 SETTINGS_DIR = "/etc/podium/settings"
 AUTHORITY_DIR = "/etc/podium/stream"
 GRACE_SECONDS = 20
-LINGER_SECONDS = "5"
+LINGER = ["python3", "-c", "import time; time.sleep(5)"]
 """A gateway answers so long after it was told to go: who sends it requests hears of that a little later."""
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml as pyyaml
@@ -21,7 +23,10 @@ from podium.run import Limits
 
 VERSIONS = ("1.29", "1.33", "1.36")
 OTHERS = {"HTTPRoute", "ScaledObject", "Certificate"}
-"""Kinds of other projects; their schemas are not among Kubernetes' own."""
+"""Kinds of other projects."""
+
+SCHEMAS = Path(__file__).parent / "schemas"
+"""Of their definitions (Gateway API, KEDA, cert-manager; all Apache-2.0), without the descriptions."""
 
 
 def objects(plan: ClusterPlan) -> list[Object]:
@@ -57,6 +62,15 @@ def test_every_object_is_valid_in_several_versions_of_kubernetes(name: str, vers
         for each in pyyaml.safe_load_all(content):
             if each["kind"] not in OTHERS:
                 kubernetes_validate.validate(each, version, strict=True)
+
+
+@pytest.mark.parametrize("kind", sorted(OTHERS))
+def test_objects_of_other_projects_fit_their_schemas(kind: str) -> None:
+    schema = json.loads((SCHEMAS / f"{kind}.json").read_text())
+    found = [each for each in objects(LARGE) if each["kind"] == kind]
+    assert found
+    for each in found:
+        jsonschema.validate(each, schema)
 
 
 def test_a_field_that_kubernetes_does_not_have_would_be_found() -> None:
