@@ -23,9 +23,10 @@ from podium.errors import ClusterError
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     monkeypatch.setenv("KUBECONFIG", os.environ["PODIUM_KUBERNETES"])
-    return Cluster()
+    with Cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -41,13 +41,17 @@ class ClusterControl:
         self._cluster = Cluster(context)
 
     async def __aenter__(self) -> ClusterControl:
-        self._gateway = self._ready_gateway()
+        try:
+            self._gateway = self._ready_gateway()
+        except BaseException:
+            self._cluster.close()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is kept open."""
+        self._cluster.close()
 
     def _ready_gateway(self) -> str:
         for pod in self._cluster.listed("Pod", self._plan.namespace, self._plan.labels(GATEWAY)):

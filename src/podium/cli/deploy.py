@@ -23,11 +23,15 @@ from podium.errors import ClusterError
 def deploy(context: str | None, namespace: str | None, images: str | None, dry_run: bool) -> None:
     """Run the endpoint on Kubernetes: apply what is new, wait until it answers, remove what left."""
     plan = plan_here(project_here(), namespace=namespace, images=images)
-    cluster = Cluster(context)
     objects = [each for file in manifests(plan).values() for each in file]
-    if dry_run:
-        _show(cluster, plan, objects)
-        return
+    with Cluster(context) as cluster:
+        if dry_run:
+            _show(cluster, plan, objects)
+        else:
+            _deploy(cluster, plan, objects)
+
+
+def _deploy(cluster: Cluster, plan: ClusterPlan, objects: list[Object]) -> None:
     deploying.preview(cluster, objects, plan.namespace)  # refused as a whole, or not at all
     missing = _missing(cluster, plan)
     deploying.apply(cluster, objects[:1], plan.namespace, click.echo)  # where the Secret will be

@@ -52,7 +52,7 @@ KINDS = {
 
 
 class Cluster:
-    """One cluster. Methods block, and raise ClusterError."""
+    """One cluster, until the end of `with`. Methods block, and raise ClusterError."""
 
     def __init__(self, context: str | None = None) -> None:
         """The kubeconfig's current context where none is named."""
@@ -70,6 +70,15 @@ class Cluster:
             found = config.get(context)
             self._client = Client(config=found, field_manager=MANAGER)
         self.name = context or config.current_context or "this cluster"
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._client.close()
 
     def read(self, kind: str, name: str, namespace: str) -> Object | None:
         """None where there is no such object, or no such kind."""
