@@ -31,7 +31,7 @@ def plan_here(project: Project, *, namespace: str | None = None, images: str | N
         namespace=namespace or project.kubernetes.namespace,
         images=(images or project.kubernetes.images).rstrip("/"),
     )
-    _check(project, settings.images)
+    check(project, settings.images)
     return ClusterPlan(
         run=run_of(project, signed, contract, stream=""),
         settings=settings,
@@ -40,7 +40,8 @@ def plan_here(project: Project, *, namespace: str | None = None, images: str | N
     )
 
 
-def _check(project: Project, images: str) -> None:
+def check(project: Project, images: str) -> None:
+    """Raises ProjectError for what only works on one machine."""
     if not images:
         raise ProjectError(
             f"{FILE}: [kubernetes]: pods need images: say where they are with `images`, as in "
