@@ -31,6 +31,21 @@ LEAVE_SECONDS = 2.0
 STORE = ("python3", "-P", "-m", "podium", "run", "store")
 
 
+def ready_gateway(cluster: Cluster, plan: ClusterPlan) -> str | None:
+    """A pod through which the policy store can be reached; None where none is ready."""
+    for pod in cluster.listed("Pod", plan.namespace, plan.labels(GATEWAY)):
+        conditions = (pod.get("status") or {}).get("conditions") or ()
+        if any(each["type"] == "Ready" and each["status"] == "True" for each in conditions):
+            return str(pod["metadata"]["name"])
+    return None
+
+
+def kept(cluster: Cluster, plan: ClusterPlan, gateway: str) -> list[Policy]:
+    """All revisions of the policy, the oldest first."""
+    said = cluster.run(gateway, plan.namespace, [*STORE, "history"])
+    return msgspec.json.decode(said, type=list[Policy])
+
+
 class ClusterControl:
     """As `podium.cli.control.Control`, for an endpoint that `podium deploy` runs. Its methods block."""
 
@@ -42,7 +57,7 @@ class ClusterControl:
 
     async def __aenter__(self) -> ClusterControl:
         try:
-            self._gateway = self._ready_gateway()
+            self._gateway = self._needed_gateway()
         except BaseException:
             self._cluster.close()
             raise
@@ -53,11 +68,9 @@ class ClusterControl:
     ) -> None:
         self._cluster.close()
 
-    def _ready_gateway(self) -> str:
-        for pod in self._cluster.listed("Pod", self._plan.namespace, self._plan.labels(GATEWAY)):
-            conditions = (pod.get("status") or {}).get("conditions") or ()
-            if any(each["type"] == "Ready" and each["status"] == "True" for each in conditions):
-                return str(pod["metadata"]["name"])
+    def _needed_gateway(self) -> str:
+        if (found := ready_gateway(self._cluster, self._plan)) is not None:
+            return found
         raise NotRunning(
             f"no gateway of {self.project.name!r} is ready in namespace {self._plan.namespace} of "
             f"{self._cluster.name}; `podium deploy` brings it up"
@@ -72,8 +85,7 @@ class ClusterControl:
 
     async def history(self) -> list[Policy]:
         """All revisions, the oldest first."""
-        said = self._cluster.run(self._gateway, self._plan.namespace, [*STORE, "history"])
-        return msgspec.json.decode(said, type=list[Policy])
+        return kept(self._cluster, self._plan, self._gateway)
 
     async def revision(self, number: int) -> Policy | None:
         return next((each for each in await self.history() if each.revision == number), None)

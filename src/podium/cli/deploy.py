@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 
 import click
+from msgspec import structs
 
+from podium.cli.cluster_control import kept, ready_gateway
 from podium.cli.clusters import plan_here
 from podium.cli.control import project_here
 from podium.cluster import deploying, stream
@@ -13,6 +16,8 @@ from podium.cluster.api import Cluster
 from podium.cluster.manifests import manifests
 from podium.cluster.plan import ClusterPlan, Object, metadata
 from podium.errors import ClusterError
+from podium.project import FILE
+from podium.rendezvous.changes import differences
 
 
 @click.command()
@@ -23,12 +28,27 @@ from podium.errors import ClusterError
 def deploy(context: str | None, namespace: str | None, images: str | None, dry_run: bool) -> None:
     """Run the endpoint on Kubernetes: apply what is new, wait until it answers, remove what left."""
     plan = plan_here(project_here(), namespace=namespace, images=images)
-    objects = [each for file in manifests(plan).values() for each in file]
     with Cluster(context) as cluster:
+        plan = as_live(cluster, plan)
+        objects = [each for file in manifests(plan).values() for each in file]
         if dry_run:
             _show(cluster, plan, objects)
         else:
             _deploy(cluster, plan, objects)
+
+
+def as_live(cluster: Cluster, plan: ClusterPlan) -> ClusterPlan:
+    """With the contenders of the live policy, if there is one: as with `podium up`, it wins over the file."""
+    gateway = ready_gateway(cluster, plan)
+    policies = kept(cluster, plan, gateway) if gateway else []
+    if not policies:
+        return plan
+    live = policies[-1]
+    for line in differences(live, structs.replace(plan.run.policy, revision=live.revision)):
+        click.echo(
+            f"{FILE} would have: {line} (`podium join`, `promote` and `leave` do that)"
+        )
+    return replace(plan, run=structs.replace(plan.run, policy=live))
 
 
 def _deploy(cluster: Cluster, plan: ClusterPlan, objects: list[Object]) -> None:
