@@ -14,6 +14,7 @@ from bench import (
     drift_cost,
     environments,
     grpc_load,
+    images,
     policy,
     process_door,
     replay_rate,
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_challengers(add("challengers", _challengers, "the champion's p99 beside ten challengers"))
     _add_grpc(add("grpc", _grpc, "gRPC beside MLServer's"))
     _add_process(add("process", _process, "models in other languages beside Python"))
+    add("images", lambda given: images.measure(given.results), "an image's size, and what goes up for it")
     _add_process(add("servers", _servers, "models that other servers answer beside Python"))
     _add_archive(add("archive", lambda given: catchup.measure(given.results, given.seconds), "catch-up"))
     _add_compare(add("compare", _compare, "a comparison of two contenders over a large archive"))

@@ -23,6 +23,7 @@ SMALLER = (
     "grpc",
     "process",
     "servers",
+    "images",
 )
 TITLES = {peer.name: peer.title for peer in PEERS} | {ALONE: "`predict` alone"}
 MODELS = {

@@ -40,6 +40,9 @@ KNOWN = (
     "PODIUM_TIMEOUT",
     "PODIUM_BATCH_ROWS",
     "PODIUM_TRUST",
+    "PODIUM_PUBLIC_KEY",
+    "PODIUM_REGISTRY_CA",
+    "PODIUM_REGISTRY_PLAIN",
 )
 _ALIKE = 0.9
 
@@ -54,6 +57,7 @@ class Packed:
     place: str
     digest: str
     number: int
+    run_dir: str
 
 
 def check_names(environment: Environment) -> None:
@@ -99,7 +103,7 @@ def post_of(environment: Environment, model: str) -> Post:
     )
 
 
-def packed_of(environment: Environment) -> Packed:
+def packed_of(environment: Environment, run_dir: str) -> Packed:
     """Which package the worker of an image serves. Raises ProjectError."""
     digest = environment.get("PODIUM_DIGEST", "")
     if len(digest) != 64:
@@ -111,6 +115,7 @@ def packed_of(environment: Environment) -> Packed:
         place=environment.get("PODIUM_PACKAGE", "/models"),
         digest=digest,
         number=int(_number(environment, "PODIUM_VERSION_NUMBER", 0, least=0)),
+        run_dir=run_dir,
     )
 
 

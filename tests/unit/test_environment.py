@@ -139,10 +139,10 @@ def test_the_gateways_doors() -> None:
 
 
 def test_a_package_without_its_whole_digest_is_not_served() -> None:
-    packed = packed_of({"PODIUM_DIGEST": "a" * 64, "PODIUM_VERSION_NUMBER": "3"})
+    packed = packed_of({"PODIUM_DIGEST": "a" * 64, "PODIUM_VERSION_NUMBER": "3"}, "/tmp/podium")
     assert (packed.place, packed.number) == ("/models", 3)
     with pytest.raises(ProjectError, match="PODIUM_DIGEST is 'aaaa'"):
-        packed_of({"PODIUM_DIGEST": "aaaa"})
+        packed_of({"PODIUM_DIGEST": "aaaa"}, "/tmp/podium")
 
 
 def test_replicas_are_told_apart_by_their_number() -> None:

@@ -11,7 +11,7 @@ import click
 
 from podium.cli.control import project_here
 from podium.errors import ImageError
-from podium.images import transfer
+from podium.images import sbom, signing, transfer
 from podium.images.build import Built, Plan, Workshop, gateway_plan, index_of, model_plan
 from podium.images.build import build as build_image
 from podium.images.wheels import Target
@@ -21,7 +21,7 @@ from podium.models.trust import Trust
 from podium.oci import reference as references
 from podium.oci.documents import Descriptor, Platform
 from podium.oci.reference import LATEST, LayoutReference, Reference
-from podium.oci.repository import Access
+from podium.oci.repository import Access, Repository
 from podium.project import Project
 from podium.registry.folder import FolderRegistry
 
@@ -30,6 +30,7 @@ PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 PLATFORM = "linux/amd64"
 _OUTPUTS = ("oci", "docker-archive")
 
+PEM = click.Path(exists=True, dir_okay=False, path_type=Path)
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -37,7 +38,7 @@ def registry_options(command: Command) -> Command:
     """How a registry is reached; the same for all commands that do."""
     ca = click.option(
         "--ca",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=PEM,
         help="A registry's own authority (PEM).",
     )
     plain = click.option("--plain-http", is_flag=True, help="Speak to the registry without TLS.")
@@ -54,6 +55,7 @@ def registry_options(command: Command) -> Command:
 )
 @click.option("--python", default=PYTHON, show_default=True, metavar="X.Y", help="The base's Python.")
 @click.option("--output", metavar="oci:DIR|docker-archive:FILE", help="Write it there too.")
+@click.option("--sign", "key", type=PEM, metavar="KEY", help="With --push: sign it with this private key.")
 @click.option("--grpc", is_flag=True, help="With gateway: bring what gRPC needs.")
 @registry_options
 def build(
@@ -65,13 +67,16 @@ def build(
     platform: str,
     python: str,
     output: str | None,
+    key: Path | None,
     grpc: bool,
     ca: Path | None,
     plain_http: bool,
 ) -> None:
     """Make an image of a model version, or of the gateway, with no Docker daemon."""
+    if key and not pushes:
+        raise click.UsageError("--sign goes with --push: a signature is kept in the registry")
     project = project_here()
-    reference = _tagged(tag)
+    reference = tagged(tag)
     write = _output(output, reference)
     standing_on = references.parse(base or f"python:{python}-slim")
     plan = gateway_plan(grpc=grpc) if what == GATEWAY else _model_plan(project, what)
@@ -88,8 +93,14 @@ def build(
     if write:
         write(top, workshop)
     if pushes:
-        pushed = transfer.push(top, workshop.store, reference, access, base=standing_on, told=_told)
-        click.echo(f"pushed {pushed.reference}  {_megabytes(pushed.sent)} went up")
+        pushed = transfer.push(top, workshop.store, reference, access, base=standing_on, told=told)
+        with Repository(reference, access) as repository:
+            for image in built:
+                sbom.attach(image, workshop.store, repository)
+            if key:
+                signing.sign(top, reference, key, workshop.store, repository)
+                click.echo(f"signed {top.digest}")
+        click.echo(f"pushed {pushed.reference}  {megabytes(pushed.sent)} went up")
 
 
 def _model_plan(project: Project, what: str) -> Plan:
@@ -102,7 +113,7 @@ def _model_plan(project: Project, what: str) -> Plan:
     return model_plan(version.path, version.digest, version.number, trusted=runs_code)
 
 
-def _tagged(tag: str) -> Reference:
+def tagged(tag: str) -> Reference:
     found = Reference.parse(tag)
     if found.digest:
         raise ImageError(f"-t {tag}: an image gets its digest when it is made; give a tag")
@@ -126,17 +137,17 @@ def _output(output: str | None, reference: Reference) -> Callable[[Descriptor, W
 
 
 def _words(built: Built, target: Target) -> str:
-    own = ", ".join(_megabytes(layer.size) for layer in built.layers)
+    own = ", ".join(megabytes(layer.size) for layer in built.layers)
     return (
-        f"{target.platform}  {_megabytes(built.size)} packed: {built.base.name} "
+        f"{target.platform}  {megabytes(built.size)} packed: {built.base.name} "
         f"{built.base.digest.removeprefix('sha256:')[:12]}, then {own}"
     )
 
 
-def _told(blob: Descriptor, sent: int) -> None:
+def told(blob: Descriptor, sent: int) -> None:
     name = blob.digest.removeprefix("sha256:")[:12]
-    click.echo(f"  {name}  {_megabytes(blob.size)}  {'sent' if sent else 'is there'}")
+    click.echo(f"  {name}  {megabytes(blob.size)}  {'sent' if sent else 'is there'}")
 
 
-def _megabytes(size: int) -> str:
+def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

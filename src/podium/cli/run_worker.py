@@ -50,7 +50,7 @@ def _of_environment(model: str, version: str) -> None:
     if model == DECOY:
         process("worker decoy", post, _decoy, probes=probes)
         return
-    found = _packaged(model, version, environment.packed_of(os.environ))
+    found = _packaged(model, version, environment.packed_of(os.environ, post.run_dir))
     _work(found, post, number=environment.number_of(os.environ), probes=probes)
 
 
@@ -58,7 +58,7 @@ def _packaged(model: str, version: str, packed: Packed) -> Version:
     """The version whose package the image holds. Its bytes are verified when it is loaded."""
     from podium.models import manifest as manifests  # each process imports only what it runs
 
-    path = Path(packed.place)
+    path = _place(packed)
     manifest = manifests.read(path)
     if manifest.model != model or not packed.digest.startswith(version):
         raise ProjectError(
@@ -74,6 +74,14 @@ def _packaged(model: str, version: str, packed: Packed) -> Version:
         path=path,
         metrics=manifest.metrics,
     )
+
+
+def _place(packed: Packed) -> Path:
+    if "://" not in packed.place:
+        return Path(packed.place)
+    from podium.cli.artifacts import packages_at  # only a worker with an empty disk pulls
+
+    return packages_at(packed.place, packed.digest, Path(packed.run_dir) / "packages", os.environ)
 
 
 def _work(found: Version, post: Post, *, number: int, probes: Probes | None = None) -> None:

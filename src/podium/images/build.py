@@ -81,6 +81,8 @@ class Built:
     base: Base
     layers: list[Descriptor]
     wheels: list[Wheel]
+    title: str
+    package: str
 
     @property
     def size(self) -> int:
@@ -106,7 +108,7 @@ def model_plan(package: Path, digest: str, number: int, *, trusted: bool) -> Pla
             "PODIUM_VERSION_NUMBER": str(number),
             "PODIUM_TRUST": f"/{contents.TRUST}",
         },
-        labels=_labels(manifest, digest),
+        labels=labels_of(manifest, digest),
         ports=[8081],
     )
 
@@ -156,7 +158,14 @@ def build(
     named = Descriptor(
         media_type=MANIFEST, digest=described.digest, size=described.size, platform=target.platform
     )
-    return Built(manifest=named, base=found, layers=[layer.blob for _, layer in added], wheels=gathered)
+    return Built(
+        manifest=named,
+        base=found,
+        layers=[layer.blob for _, layer in added],
+        wheels=gathered,
+        title=plan.title,
+        package=plan.labels.get("podium.digest", ""),
+    )
 
 
 def index_of(built: Sequence[Built], plan: Plan, store: Layout) -> Descriptor:
@@ -231,7 +240,7 @@ def _annotations(plan: Plan) -> dict[str, str]:
     }
 
 
-def _labels(manifest: manifests.Manifest, digest: str) -> dict[str, str]:
+def labels_of(manifest: manifests.Manifest, digest: str) -> dict[str, str]:
     """What the model is and where it comes from, to be read without pulling the image."""
     found = {
         "org.opencontainers.image.version": digest[:12],

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from podium.oci.layers import File
 
-WORKER = ("click", "msgspec", "nats-py", "numpy", "uvloop")
+WORKER = ("click", "msgspec", "numpy", "uvloop")
 """The libraries that a worker imports before its model brings its own; a test imports them and looks."""
 
-GATEWAY = (*WORKER, "arro3-core", "deltalake", "httptools", "prometheus-client")
+GATEWAY = (*WORKER, "arro3-core", "deltalake", "httptools", "nats-py", "prometheus-client")
 """Those of the gateway and the archiver, which share an image."""
 
 GRPC = ("grpcio", "grpcio-reflection", "protobuf")

@@ -1,7 +1,8 @@
 """Wheels for another machine: downloaded by pip, known by their hashes, unpacked here. No code of them runs.
 
-`images.lock`, beside `podium.toml`, has file and SHA-256 of every wheel, for each platform and Python. What it does not have yet is downloaded and added; what it has must be those bytes. Keep it in version
-control: then everybody's image is the same one.
+`images.lock`, beside `podium.toml`, has file and SHA-256 of every wheel, for each platform and Python. What
+it does not have yet is downloaded and added; what it has must be those bytes. Keep it in version control:
+then everybody's image is the same one.
 """
 
 from __future__ import annotations
