@@ -33,6 +33,7 @@ OF_OTHERS = (
     errors.RegistryError,
     errors.NodeError,
     errors.ClusterError,
+    errors.ImageError,
     errors.ModelFailed,
     errors.PolicyError,
     errors.Unreachable,
