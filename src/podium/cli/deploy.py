@@ -45,9 +45,7 @@ def as_live(cluster: Cluster, plan: ClusterPlan) -> ClusterPlan:
         return plan
     live = policies[-1]
     for line in differences(live, structs.replace(plan.run.policy, revision=live.revision)):
-        click.echo(
-            f"{FILE} would have: {line} (`podium join`, `promote` and `leave` do that)"
-        )
+        click.echo(f"{FILE} would have: {line} (`podium join`, `promote` and `leave` do that)")
     return replace(plan, run=structs.replace(plan.run, policy=live))
 
 
