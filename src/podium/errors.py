@@ -198,6 +198,10 @@ class NotRunning(NodeError):
     """Nothing is running for this project folder."""
 
 
+class ClusterError(PodiumError):
+    """A cluster cannot be reached, refuses an object, or cannot run one; nothing more was changed."""
+
+
 class PolicyError(PodiumError):
     """A policy cannot be changed like this."""
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from podium import fields, servers
+from podium import fields, kubernetes, servers
 from podium.errors import ProjectError
 from podium.features import features_of
+from podium.kubernetes import KubernetesSettings
 from podium.records import DECOY, Gates, Guards, Role
 from podium.run import COUNTERS, DRIFT_WINDOW_S, Features, Large, Limits, WorkerSettings
 from podium.schema import Schema, did_you_mean
@@ -140,6 +141,7 @@ class Project:
     large: Large = field(default_factory=Large)
     drift_window_s: float = DRIFT_WINDOW_S
     features: Features | None = None
+    kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)
 
     @property
     def name(self) -> str:
@@ -207,7 +209,17 @@ def load(folder: Path) -> Project:
 
 def _project(folder: Path, top: Table) -> Project:
     top.only(
-        "endpoint", "features", "models", "schedule", "decoy", "gates", "guards", "drift", "archive", "large"
+        "endpoint",
+        "features",
+        "models",
+        "schedule",
+        "decoy",
+        "gates",
+        "guards",
+        "drift",
+        "archive",
+        "large",
+        "kubernetes",
     )
     endpoint = _endpoint(top.table("endpoint", needed=True))
     features = _features(folder, top, endpoint)
@@ -226,6 +238,7 @@ def _project(folder: Path, top: Table) -> Project:
         large=_large(top.table("large")),
         drift_window_s=_drift_window(top.table("drift")),
         features=features,
+        kubernetes=kubernetes.settings_of(top.table("kubernetes")),
     )
 
 

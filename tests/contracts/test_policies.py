@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from tests.contracts.brokers import NatsServer
 
 from podium.errors import RevisionTaken, StreamAway
-from podium.node.broker import Broker
 from podium.records import Contender, Policy, Role
 from podium.streams.memory_policies import MemoryPolicyStore, MemoryShelf
 from podium.streams.nats_policies import NatsPolicyStore
@@ -47,34 +47,15 @@ class MemoryWorld:
             shelf.start()
 
 
-class NatsWorld:
-    """A real nats-server, in a process of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._broker = Broker.choose(run_dir=folder / "run", store=folder / "store")
-        self._process: asyncio.subprocess.Process | None = None
-
+class NatsWorld(NatsServer):
     def store(self, endpoint: str = "diabetes") -> NatsPolicyStore:
-        return NatsPolicyStore(self._broker.url, endpoint)
-
-    async def crash(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            await self._process.wait()
-            self._process = None
-
-    async def start(self) -> None:
-        spec = self._broker.spec()
-        self._process = await asyncio.create_subprocess_exec(
-            *spec.argv, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-        )
-        while await spec.sign.look(self._process.pid) is None:
-            await asyncio.sleep(0.02)
+        return NatsPolicyStore(self.url, endpoint)
 
 
-@pytest.fixture(params=["memory", "nats"])
+@pytest.fixture(params=["memory", "nats", "nats with tls"])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    found: World = MemoryWorld() if request.param == "memory" else NatsWorld(tmp_path)
+    tls = request.param == "nats with tls"
+    found: World = MemoryWorld() if request.param == "memory" else NatsWorld(tmp_path, tls=tls)
     await found.start()
     yield found
     await found.crash()

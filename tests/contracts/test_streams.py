@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from tests.contracts.brokers import NatsServer
 
 from podium.errors import StreamAway, TooLarge
-from podium.node.broker import MAX_PAYLOAD, Broker
+from podium.node.broker import MAX_PAYLOAD
 from podium.streams.base import Kept, Stream
 from podium.streams.memory import MemoryBroker, MemoryStream
 from podium.streams.nats import NatsStream
@@ -50,36 +51,19 @@ class MemoryWorld:
         self._broker.start()
 
 
-class NatsWorld:
-    """A real nats-server, in a process of its own."""
-
+class NatsWorld(NatsServer):
     max_payload = MAX_PAYLOAD
 
-    def __init__(self, folder: Path) -> None:
-        self._broker = Broker.choose(run_dir=folder / "run", store=folder / "store")
-        self._process: asyncio.subprocess.Process | None = None
-
     def connection(self) -> NatsStream:
-        return NatsStream(self._broker.url, "diabetes")
-
-    async def crash(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            await self._process.wait()
-            self._process = None
-
-    async def start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            *self._broker.spec().argv, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-        )
+        return NatsStream(self.url, "diabetes")
 
 
-@pytest.fixture(params=["memory", "nats"])
+@pytest.fixture(params=["memory", "nats", "nats with tls"])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     if request.param == "memory":
         yield MemoryWorld()
         return
-    world = NatsWorld(tmp_path)
+    world = NatsWorld(tmp_path, tls=request.param == "nats with tls")
     await world.start()
     try:
         yield world

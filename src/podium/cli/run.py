@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from functools import partial
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from podium import environment
 from podium import run as runs
 from podium.cli.process import Job, Probes, objects_of, process
+from podium.cli.run_store import store
 from podium.cli.run_worker import worker
 from podium.counters import Board
 from podium.errors import PackageError, RevisionTaken
@@ -32,6 +35,7 @@ def run() -> None:
 
 
 run.add_command(worker)
+run.add_command(store)
 
 
 @run.command()
@@ -74,7 +78,7 @@ def _gateway(run: Run, fd: int, grpc: str | None, *, first: Policy | None = None
 async def _begin(store: PolicyStore, first: Policy) -> None:
     if await store.read() is None:
         try:
-            await store.write(first)
+            await store.write(replace(first, changed=time.time_ns() // 1000))
         except RevisionTaken:
             return  # another gateway was quicker; everybody follows the store
 

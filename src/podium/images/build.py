@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from podium.environment import GIVES_BACK
 from podium.images import contents, wheels
 from podium.images.base import Base, bring, check_python
 from podium.images.wheels import Target, Wheel

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from podium.environment import GIVES_BACK
 from podium.node.boards import BoardSign
-from podium.node.broker import Broker
 from podium.node.contenders import Contract
 from podium.node.process import ProcessSpec, Stage
 from podium.project import Project
@@ -31,13 +30,13 @@ OFF_PATH_NICE = 10
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def run_of(project: Project, policy: Policy, contract: Contract, broker: Broker) -> Run:
+def run_of(project: Project, policy: Policy, contract: Contract, stream: str) -> Run:
     """What all processes are told."""
     return Run(
         policy=policy,
         inputs=contract.inputs,
         outputs=contract.outputs,
-        stream=broker.url,
+        stream=stream,
         archive=project.archive.location,
         registry=str(project.registry_dir),
         run_dir=str(project.run_dir),

@@ -13,9 +13,12 @@ from podium.streams.base import Stream
 from podium.streams.objects import ObjectStore
 from podium.streams.policies import PolicyStore
 
-ADAPTERS = {"nats": ("podium.streams.nats", "NatsStream")}
-OBJECT_STORES = {"nats": ("podium.streams.nats_objects", "NatsObjectStore")}
-POLICY_STORES = {"nats": ("podium.streams.nats_policies", "NatsPolicyStore")}
+_NATS = ("podium.streams.nats", "NatsStream")
+_NATS_OBJECTS = ("podium.streams.nats_objects", "NatsObjectStore")
+_NATS_POLICIES = ("podium.streams.nats_policies", "NatsPolicyStore")
+ADAPTERS = {"nats": _NATS, "tls": _NATS}
+OBJECT_STORES = {"nats": _NATS_OBJECTS, "tls": _NATS_OBJECTS}
+POLICY_STORES = {"nats": _NATS_POLICIES, "tls": _NATS_POLICIES}
 
 
 def connect(

@@ -33,7 +33,9 @@ NOTHING_MORE = ("404", "408")
 """The server's statuses for a reader that has all there is, or has waited long enough."""
 
 
-async def ensure_stream(wire: Wire, name: str, subjects: Sequence[str], *, max_bytes: int) -> None:
+async def ensure_stream(
+    wire: Wire, name: str, subjects: Sequence[str], *, max_bytes: int, replicas: int
+) -> None:
     """Create the stream that keeps what is published, unless it is there.
 
     A stream that is made anew starts at the clock, so that its positions lie past those of any
@@ -48,7 +50,7 @@ async def ensure_stream(wire: Wire, name: str, subjects: Sequence[str], *, max_b
             "retention": "limits",
             "discard": "new",  # never drop what is not archived; refuse, loudly
             "storage": "file",
-            "num_replicas": 1,
+            "num_replicas": replicas,
             "max_bytes": max_bytes,
             "max_msgs": -1,
             "max_consumers": -1,
@@ -65,7 +67,7 @@ class NoRoom(StreamAway):
     """There is no room in a stream, or for one; says the server's word."""
 
 
-async def ensure_bucket(wire: Wire, bucket: str, *, ttl: float, max_bytes: int) -> None:
+async def ensure_bucket(wire: Wire, bucket: str, *, ttl: float, max_bytes: int, replicas: int) -> None:
     """Create an object store, or give the one that is there these bounds. Raises StreamAway, NoRoom."""
     config = {
         "name": f"OBJ_{bucket}",
@@ -73,7 +75,7 @@ async def ensure_bucket(wire: Wire, bucket: str, *, ttl: float, max_bytes: int) 
         "retention": "limits",
         "discard": "new",  # what a contender is about to fetch must not make room for what comes later
         "storage": "file",
-        "num_replicas": 1,
+        "num_replicas": replicas,
         "max_bytes": max_bytes,
         "max_age": int(ttl * SECOND),
         "duplicate_window": SECOND,

@@ -17,6 +17,7 @@ from types import TracebackType
 
 from podium.errors import BodyLost, StoreFull, StreamAway
 from podium.streams.jetstream import NoRoom, Reader, ensure_bucket, message_at, purge_subject, receipt
+from podium.streams.nats_address import Address
 from podium.streams.wire import Message, Wire, new_inbox
 
 CHUNK_BYTES = 256 * 1024
@@ -141,7 +142,13 @@ class NatsObjectStore:
                 async with asyncio.timeout(FIRST_SECONDS):
                     wire = await Wire.open(self._url, ended=_nobody)
                     try:
-                        await ensure_bucket(wire, self._bucket, ttl=self._ttl, max_bytes=self._max_bytes)
+                        await ensure_bucket(
+                            wire,
+                            self._bucket,
+                            ttl=self._ttl,
+                            max_bytes=self._max_bytes,
+                            replicas=Address.parse(self._url).replicas,
+                        )
                     except NoRoom as error:
                         wire.close()
                         raise StoreFull(

@@ -32,6 +32,8 @@ OF_OTHERS = (
     errors.PackageError,
     errors.RegistryError,
     errors.NodeError,
+    errors.ClusterError,
+    errors.ImageError,
     errors.ModelFailed,
     errors.FeaturesFailed,
     errors.BodyLost,
