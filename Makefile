@@ -2,7 +2,7 @@
 SHELL := bash
 PYTHON ?= python3
 BIN := .venv/bin
-LOCKED := grpc lightgbm mlflow models redis reports sql treelite xgboost  # every extra but torch
+LOCKED := azure grpc kubernetes lightgbm mlflow models redis reports sign sql treelite xgboost  # every extra but torch
 
 .PHONY: demo test check lock bench wheel clean
 

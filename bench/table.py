@@ -22,6 +22,7 @@ SMALLER = (
     "policy",
     "replay",
     "grpc",
+    "images",
 )
 DOORS = "doors"
 TITLES = {peer.name: peer.title for peer in PEERS} | {ALONE: "`predict` alone"}

@@ -159,6 +159,24 @@ def inputs() -> Iterator[Vector]:
             },
         ),
     )
+    text = encode(["größe"])
+    yield valid(
+        "input-large",
+        "The data of two columns is elsewhere: `large` names objects, with digests and sizes.",
+        input_frame(
+            1,
+            {
+                "bmi": numbers(0.05),
+                "photo": Tensor("f8", [1, 2, 2], []),
+                "text": Tensor("str", [1], []),
+            },
+            contenders={"linear@9f2c1ab04d5e": "champion"},
+            large={
+                "photo": ["00c0ffee-photo", hashlib.sha256(bytes(32)).digest(), 32],
+                "text": ["00c0ffee-text", hashlib.sha256(text).digest(), len(text)],
+            },
+        ),
+    )
 
 
 def tensors() -> Iterator[Vector]:

@@ -100,6 +100,10 @@ class StreamAway(PodiumError):
     """The message stream cannot be reached, so nothing can be scored or kept."""
 
 
+class StoreFull(PodiumError):
+    """What is too large for a message finds no room in the stream's object store."""
+
+
 class NotReady(PodiumError):
     """Asked whether it can answer, the gateway says why it cannot yet."""
 
@@ -170,6 +174,10 @@ class WrongSample(PackageError):
     """The loaded model does not give its own sample answers."""
 
 
+class BodyLost(PodiumError):
+    """A large body is not in the stream's object store (any more), or not as it was put there."""
+
+
 class RegistryError(PodiumError):
     """The registry does not hold, or cannot keep, what was asked."""
 
@@ -190,6 +198,10 @@ class NotRunning(NodeError):
     """Nothing is running for this project folder."""
 
 
+class ClusterError(PodiumError):
+    """A cluster cannot be reached, refuses an object, or cannot run one; nothing more was changed."""
+
+
 class PolicyError(PodiumError):
     """A policy cannot be changed like this."""
 
@@ -200,6 +212,41 @@ class RevisionTaken(PolicyError):
 
 class ModelFailed(PodiumError):
     """A model gave no usable score; the message goes into the archive."""
+
+
+# --- images and their registries ------------------------------------------------------------
+
+
+class ImageError(PodiumError):
+    """An image cannot be made, kept or understood."""
+
+
+class NoSuchImage(ImageError):
+    """There is no such image, tag or blob."""
+
+
+class DamagedBlob(ImageError):
+    """Bytes are not those that their digest names."""
+
+
+class WrongPlatform(ImageError):
+    """An image is not there for the platform that is wanted."""
+
+
+class ImageRegistryAway(ImageError):
+    """An image registry cannot be reached, or broke off again and again."""
+
+
+class Denied(ImageError):
+    """An image registry does not let us in, or does not let us do this."""
+
+
+class Refused(ImageError):
+    """An image registry does not take what it is given: a quota, a limit, a rule of its own."""
+
+
+class Unsigned(ImageError):
+    """What should be signed is not, or not with this key."""
 
 
 class FeaturesFailed(PodiumError):

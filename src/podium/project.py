@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from podium import fields, servers
+from podium import fields, kubernetes, servers
 from podium.errors import ProjectError
 from podium.features import features_of
+from podium.kubernetes import KubernetesSettings
 from podium.records import DECOY, Gates, Guards, Role
-from podium.run import COUNTERS, DRIFT_WINDOW_S, Features, Limits, WorkerSettings
+from podium.run import COUNTERS, DRIFT_WINDOW_S, Features, Large, Limits, WorkerSettings
 from podium.schema import Schema, did_you_mean
 from podium.servers import Server
 from podium.toml_tables import Table, nearest, parse_duration
@@ -31,7 +32,7 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 ROLES = tuple(role.value for role in Role if role is not Role.DECOY)
 SYNC = ("interval", "always")
-STREAMS = ("nats", "servicebus")
+STREAMS = ("nats", "tls", "servicebus")
 """The schemes of URLs that can be the message stream."""
 
 SOURCES = ("module", "command", "sql", "url")
@@ -142,8 +143,10 @@ class Project:
     guards: Guards = field(default_factory=Guards)
     archive: ArchiveSettings
     stream: str = ""
+    large: Large = field(default_factory=Large)
     drift_window_s: float = DRIFT_WINDOW_S
     features: Features | None = None
+    kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)
 
     @property
     def name(self) -> str:
@@ -211,7 +214,18 @@ def load(folder: Path) -> Project:
 
 def _project(folder: Path, top: Table) -> Project:
     top.only(
-        "stream", "endpoint", "features", "models", "schedule", "decoy", "gates", "guards", "drift", "archive"
+        "stream",
+        "endpoint",
+        "features",
+        "models",
+        "schedule",
+        "decoy",
+        "gates",
+        "guards",
+        "drift",
+        "archive",
+        "large",
+        "kubernetes",
     )
     endpoint = _endpoint(top.table("endpoint", needed=True))
     features = _features(folder, top, endpoint)
@@ -228,8 +242,10 @@ def _project(folder: Path, top: Table) -> Project:
         guards=_guards(top.table("guards"), endpoint, models),
         archive=_archive(folder, top.table("archive")),
         stream=_stream(top),
+        large=_large(top.table("large")),
         drift_window_s=_drift_window(top.table("drift")),
         features=features,
+        kubernetes=kubernetes.settings_of(top.table("kubernetes")),
     )
 
 
@@ -531,3 +547,22 @@ def _archive(folder: Path, table: Table) -> ArchiveSettings:
     if "://" not in location:
         location = str(folder / Path(location).expanduser())
     return ArchiveSettings(location=location, sync=table.choice("sync", "interval", SYNC))
+
+
+LARGEST_THRESHOLD = 12 * 1024 * 1024
+"""A frame must fit into a message of the broker's, 16 MiB, with what is beside its columns."""
+
+
+def _large(table: Table) -> Large:
+    table.only("threshold", "ttl", "store_bytes", "memory_bytes", "keep")
+    usual = Large()
+    threshold = table.count("threshold", usual.threshold)
+    if threshold > LARGEST_THRESHOLD:
+        table.fail(f"is {LARGEST_THRESHOLD} at most: what is larger fits no message", "threshold")
+    return Large(
+        threshold=threshold,
+        ttl=table.duration("ttl", usual.ttl * 1000, least=1000) / 1000,
+        store_bytes=table.count("store_bytes", usual.store_bytes),
+        memory_bytes=table.count("memory_bytes", usual.memory_bytes),
+        keep=table.flag("keep", usual.keep),
+    )

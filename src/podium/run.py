@@ -30,6 +30,21 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     in_flight: int = 1024
 
 
+class Large(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens to inputs that are too large for a message.
+
+    Columns over `threshold` bytes go by reference through an object store of `store_bytes`, in which
+    they are no longer than `ttl` (s). The bodies over a mebibyte that one gateway holds at a time have
+    `memory_bytes` together. `keep` says that the archive has the values, and not the digests alone.
+    """
+
+    threshold: int = 8 * 1024 * 1024
+    ttl: float = 3600.0
+    store_bytes: int = 1024 * 1024 * 1024
+    memory_bytes: int = 256 * 1024 * 1024
+    keep: bool = False
+
+
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How a contender's processes run.
 
@@ -66,8 +81,35 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
         return Schema(asked.fields + self.fields.fields)
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One endpoint on one machine. Paths are absolute; `stream` is a URL with credentials.
+class Station(msgspec.Struct, frozen=True, kw_only=True):
+    """What any process has to be told: its stream, a URL with credentials, and where it may write."""
+
+    stream: str
+    run_dir: str
+
+    @property
+    def counters(self) -> Path:
+        return Path(self.run_dir) / COUNTERS
+
+    def board(self, process: str) -> Path:
+        """Where this process, of that name, counts."""
+        return self.board_of(process, os.getpid())
+
+    def board_of(self, process: str, pid: int) -> Path:
+        """Where the process of that name and pid counts."""
+        return self.counters / f"{process.replace(' ', '-')}-{pid}{SUFFIX}"
+
+
+class Post(Station, frozen=True, kw_only=True):
+    """All that a worker has to be told; it needs no policy, since frames name who is meant."""
+
+    endpoint: str
+    worker: WorkerSettings = WorkerSettings()
+    large: Large = Large()
+
+
+class Run(Station, frozen=True, kw_only=True):
+    """One endpoint on one machine. Paths are absolute.
 
     `inputs` are what models are given. `admin_key` is the key's digest, or empty where there is none.
     Drift is of the last `drift_window_s` seconds.
@@ -76,11 +118,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy
     inputs: Schema
     outputs: Schema
-    stream: str
     archive: str
-    registry: str
-    run_dir: str
+    registry: str = ""
     limits: Limits = Limits()
+    large: Large = Large()
     workers: dict[str, WorkerSettings] = {}
     agreement: float = 0.05
     drift_window_s: float = DRIFT_WINDOW_S
@@ -99,17 +140,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def endpoint(self) -> str:
         return self.policy.endpoint
 
-    @property
-    def counters(self) -> Path:
-        return Path(self.run_dir) / COUNTERS
-
-    def board(self, process: str) -> Path:
-        """Where this process, of that name, counts."""
-        return self.board_of(process, os.getpid())
-
-    def board_of(self, process: str, pid: int) -> Path:
-        """Where the process of that name and pid counts."""
-        return self.counters / f"{process.replace(' ', '-')}-{pid}{SUFFIX}"
+    def post(self, model: str) -> Post:
+        """What a worker of this model is told."""
+        return Post(
+            stream=self.stream,
+            run_dir=self.run_dir,
+            endpoint=self.endpoint,
+            worker=self.workers.get(model, WorkerSettings()),
+            large=self.large,
+        )
 
     @property
     def patience(self) -> float:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from tests.contracts.brokers import NatsServer
+from tests.servicebus import WANTED
 from tests.servicebus.azurite import Azurite
 from tests.servicebus.running import Line
 
 from podium.errors import RevisionTaken, StreamAway
-from podium.node.broker import Broker
 from podium.records import Contender, Policy, Role
 from podium.streams.memory_policies import MemoryPolicyStore, MemoryShelf
 from podium.streams.nats_policies import NatsPolicyStore
@@ -51,29 +52,9 @@ class MemoryWorld:
             shelf.start()
 
 
-class NatsWorld:
-    """A real nats-server, in a process of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._broker = Broker.choose(run_dir=folder / "run", store=folder / "store")
-        self._process: asyncio.subprocess.Process | None = None
-
+class NatsWorld(NatsServer):
     def store(self, endpoint: str = "diabetes") -> NatsPolicyStore:
-        return NatsPolicyStore(self._broker.url, endpoint)
-
-    async def crash(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            await self._process.wait()
-            self._process = None
-
-    async def start(self) -> None:
-        spec = self._broker.spec()
-        self._process = await asyncio.create_subprocess_exec(
-            *spec.argv, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-        )
-        while await spec.sign.look(self._process.pid) is None:
-            await asyncio.sleep(0.02)
+        return NatsPolicyStore(self.url, endpoint)
 
 
 class TableWorld:
@@ -107,15 +88,15 @@ def _world(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.Mon
     match request.param:
         case "memory":
             return MemoryWorld()
-        case "nats":
-            return NatsWorld(folder)
-        case _:
+        case "table":
             world = TableWorld(request.getfixturevalue("azurite"))
             monkeypatch.setenv(CONNECTION, world.connection_string)
             return world
+        case kind:
+            return NatsWorld(folder, tls=kind == "nats with tls")
 
 
-@pytest.fixture(params=["memory", "nats", "table"])
+@pytest.fixture(params=["memory", "nats", "nats with tls", *(["table"] if WANTED else [])])
 async def world(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[World]:

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from tests.contracts.brokers import NatsServer
+from tests.servicebus import WANTED
 from tests.servicebus.running import MAX_MESSAGE, Line, Running
 
 from podium.errors import StreamAway, TooLarge
-from podium.node.broker import MAX_PAYLOAD, Broker
+from podium.node.broker import MAX_PAYLOAD
 from podium.streams.base import Kept, Stream
 from podium.streams.memory import MemoryBroker, MemoryStream
 from podium.streams.nats import NatsStream
@@ -59,29 +61,12 @@ class MemoryWorld:
         self._broker.start()
 
 
-class NatsWorld:
-    """A real nats-server, in a process of its own."""
-
+class NatsWorld(NatsServer):
     max_payload = MAX_PAYLOAD
     turns = 20
 
-    def __init__(self, folder: Path) -> None:
-        self._broker = Broker.choose(run_dir=folder / "run", store=folder / "store")
-        self._process: asyncio.subprocess.Process | None = None
-
     def connection(self) -> NatsStream:
-        return NatsStream(self._broker.url, "diabetes")
-
-    async def crash(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            await self._process.wait()
-            self._process = None
-
-    async def start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            *self._broker.spec().argv, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-        )
+        return NatsStream(self.url, "diabetes")
 
 
 class ServiceBusWorld:
@@ -123,14 +108,17 @@ LEFT_OPEN = pytest.mark.filterwarnings(  # the SDK leaves the socket of a broken
 )
 
 
-@pytest.fixture(params=["memory", "nats", pytest.param("servicebus", marks=LEFT_OPEN)])
+SERVICEBUS = [pytest.param("servicebus", marks=LEFT_OPEN)] if WANTED else []
+
+
+@pytest.fixture(params=["memory", "nats", "nats with tls", *SERVICEBUS])
 async def world(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[World]:
     if request.param == "memory":
         yield MemoryWorld()
         return
-    found: World = NatsWorld(tmp_path)
+    found: World = NatsWorld(tmp_path, tls=request.param == "nats with tls")
     if request.param == "servicebus":
         found = ServiceBusWorld(request.getfixturevalue("running"))
         monkeypatch.setenv(CONNECTION, found.connection_string)

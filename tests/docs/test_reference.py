@@ -13,7 +13,7 @@ import click
 import pytest
 from tests.docs.pages import ROOT, anchors, blocks, links, markdown
 
-from podium import features, fields, project, servers
+from podium import features, fields, kubernetes, project, servers
 from podium.archive.drift_report import LiveDrift
 from podium.cli import COMMANDS, HIDDEN
 from podium.cli.status import ContenderStatus, FeaturesStatus, Status
@@ -67,7 +67,8 @@ def keys() -> set[str]:
     trees = [ast.parse(Path(module.__file__).read_text()) for module in (project, servers, features, fields)]
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     known = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "only"]
-    return {word.value for call in known for word in call.args if isinstance(word, ast.Constant)}
+    said = {word.value for call in known for word in call.args if isinstance(word, ast.Constant)}
+    return said | set(kubernetes.KEYS)
 
 
 def test_every_key_role_and_table_of_the_project_file_is_described() -> None:
@@ -136,13 +137,15 @@ FORBIDDEN = re.compile(
 )
 ABSOLUTE = re.compile(r"(?<![\w.~/:)>}*'\"\]])/(?:[a-z]+)/[\w.-]+")
 ROUTES = ("/score/", "/train/", "/v2/", "/docs/", "/outcome/", "/path/to", "/proc/")
+IN_IMAGES = ("/etc/podium", "/opt/podium", "/tmp/podium", "/etc/docker")
+"""Paths in an image, or of Docker: contracts, and nobody's machine."""
 
 
 @pytest.mark.parametrize("page", markdown(), ids=name_of)
 def test_pages_promise_nothing_and_name_no_path_of_somebody_s_machine(page: Path) -> None:
     text = page.read_text()
     assert FORBIDDEN.findall(text) == []
-    assert [path for path in ABSOLUTE.findall(text) if not path.startswith(ROUTES)] == []
+    assert [path for path in ABSOLUTE.findall(text) if not path.startswith((*ROUTES, *IN_IMAGES))] == []
 
 
 def test_every_dependency_has_its_reason() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.servicebus import WANTED
 from tests.system.running import Node, podium
 
 Up = Callable[..., Node]
@@ -68,3 +69,10 @@ def mount() -> Iterator[Mount]:
     yield make
     for folder in mounted:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+collect_ignore = []
+if not os.environ.get("PODIUM_KUBERNETES"):
+    collect_ignore.append("test_kubernetes.py")
+if not WANTED:
+    collect_ignore.append("test_servicebus.py")

@@ -25,6 +25,7 @@ type Frame struct {
 	Rows, Deadline                []int64
 	Contenders                    map[string]string // nil: all who hear it
 	Columns                       map[string]Tensor
+	Large                         map[string]Reference // of columns without data
 	raw                           map[any]any
 }
 
@@ -105,7 +106,8 @@ func readInput(fields map[any]any, frame *Frame) {
 			frame.Contenders[as[string](name, "contenders")] = as[string](role, "contenders")
 		}
 	}
-	frame.Columns = readColumns(fields)
+	frame.Large = readLarge(fields)
+	frame.Columns = readColumns(fields, frame.Large)
 }
 
 // readScores is for vectors: a worker reads no scores.
@@ -114,13 +116,18 @@ func readScores(fields map[any]any, frame *Frame) {
 		need[string](fields, name)
 	}
 	frame.Ids = listOf[string](need[[]any](fields, "ids"), "ids")
-	frame.Columns = readColumns(fields)
+	frame.Columns = readColumns(fields, nil)
 }
 
-func readColumns(fields map[any]any) map[string]Tensor {
+func readColumns(fields map[any]any, large map[string]Reference) map[string]Tensor {
 	columns := map[string]Tensor{}
-	for name, value := range need[map[any]any](fields, "columns") {
-		columns[as[string](name, "columns")] = unpack(as[[]any](value, "columns"))
+	for key, value := range need[map[any]any](fields, "columns") {
+		name, parts := as[string](key, "columns"), as[[]any](value, "columns")
+		if _, elsewhere := large[name]; elsewhere && len(parts) == 3 {
+			columns[name] = Tensor{as[string](parts[0], "dtype"), listOf[int64](as[[]any](parts[1], "shape"), "shape"), nil}
+		} else {
+			columns[name] = unpack(parts)
+		}
 	}
 	return columns
 }

@@ -113,6 +113,8 @@ func plain(value any) any {
 	switch value := value.(type) {
 	case int64:
 		return float64(value)
+	case []byte:
+		return hex.EncodeToString(value)
 	case []any:
 		found := make([]any, len(value))
 		for index, each := range value {

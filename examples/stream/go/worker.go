@@ -170,9 +170,29 @@ func (w *worker) take(message *nats.Msg) {
 		log.Printf("dropped a message on %s: %v", message.Subject, err)
 	case frame.Kind == "probe":
 		w.answerProbe(&frame)
+	case frame.Large != nil:
+		w.takeLarge(&frame)
 	default:
 		w.waiting = append(w.waiting, &frame)
 	}
+}
+
+// takeLarge fetches what is too large for a frame, once; without it the frame's scores are an error.
+func (w *worker) takeLarge(frame *Frame) {
+	if w.isNotOurs(frame) {
+		return
+	}
+	if err := w.fetchLarge(frame); err != nil {
+		queue := float64(now()-frame.Sent) / 1000
+		w.send(frame, w.addressed(frame, Scores{Error: err.Error(), QueueMs: queue, Columns: map[string]Tensor{}}))
+		return
+	}
+	w.waiting = append(w.waiting, frame)
+}
+
+func (w *worker) isNotOurs(frame *Frame) bool {
+	_, named := frame.Contenders[w.contender]
+	return frame.Expires <= now() || (frame.Contenders != nil && !named)
 }
 
 func (w *worker) answerProbe(probe *Frame) {
@@ -208,8 +228,7 @@ func (w *worker) nextBatch() (frames []*Frame) {
 	for rows := 0; len(w.waiting) > 0 && rows < w.batchRows; {
 		frame := w.waiting[0]
 		w.waiting = w.waiting[1:]
-		_, named := frame.Contenders[w.contender]
-		if frame.Expires <= now() || (frame.Contenders != nil && !named) {
+		if w.isNotOurs(frame) {
 			continue
 		}
 		frames = append(frames, frame)

@@ -11,13 +11,14 @@ const list = (of) => (value) => Array.isArray(value) && value.every(of);
 const map = (of) => (value) => isMap(value) && Object.values(value).every(of);
 const optional = (of) => (value) => value === undefined || value === null || of(value);
 const texts = optional(list(optional(text)));
+const isReference = (value) => Array.isArray(value) && value.length === 3 && text(value[0]) && value[1] instanceof Uint8Array && int(value[2]);
 const isMap = (value) => typeof value === "object" && value !== null && Object.getPrototypeOf(value) === null;
 
 const ENVELOPE = { v: optional(int), endpoint: text, revision: int, source: text, seq: int };
 export const FIELDS = {
   input: {
     ...ENVELOPE, reply: text, ids: list(text), rows: optional(list(int)), arrived: list(int), deadline: list(int),
-    sent: int, expires: int, keys: texts, callers: texts, traces: texts, contenders: optional(map(text)),
+    sent: int, expires: int, keys: texts, callers: texts, traces: texts, contenders: optional(map(text)), large: optional(map(isReference)),
     columns: map(isTensor),
   },
   probe: { ...ENVELOPE, reply: text },
@@ -36,7 +37,8 @@ export function read(bytes, kinds = ["input", "probe"]) {
   for (const [name, fits] of Object.entries(FIELDS[frame.kind]))
     if (!fits(frame[name])) throw new Error(`${name} is missing or has a wrong type`);
   if ((frame.v ?? 1) > VERSION) throw new Error(`it is of protocol ${frame.v}, this is ${VERSION}`);
-  for (const [name, tensor] of Object.entries(frame.columns ?? {})) frame.columns[name] = unpack(tensor);
+  for (const [name, tensor] of Object.entries(frame.columns ?? {}))
+    frame.columns[name] = frame.large?.[name] ? { dtype: tensor[0], shape: tensor[1], values: [] } : unpack(tensor);
   return frame;
 }
 
@@ -49,7 +51,7 @@ function isTensor(value) {
 
 const DTYPES = { f8: Float64Array, i8: BigInt64Array, b1: Uint8Array };
 
-function unpack([dtype, shape, data]) {
+export function unpack([dtype, shape, data]) {
   const size = shape.reduce((product, axis) => product * axis, 1);
   if (shape.some((axis) => axis < 0)) throw new Error("a tensor with a negative size");
   if ((dtype === "str") !== Array.isArray(data)) throw new Error(`a tensor whose data is not ${dtype}`);

@@ -48,6 +48,9 @@ function meaning(frame) {
   const found = {};
   for (const name of ["kind", ...Object.keys(FIELDS[frame.kind])])
     if (frame[name] != null && name !== "v") found[name] = ["errors", "contenders"].includes(name) ? { ...frame[name] } : frame[name];
+  if (frame.large)
+    found.large = Object.fromEntries(Object.entries(frame.large).map(([name, [object, digest, size]]) =>
+      [name, [object, Buffer.from(digest).toString("hex"), size]]));
   if (frame.columns) found.columns = Object.fromEntries(Object.entries(frame.columns).map(([name, column]) => [name, plain(column)]));
   return found;
 }

@@ -6,6 +6,8 @@ import { connect } from "@nats-io/transport-node";
 import { read, writeScores } from "./frames.js";
 import { scoreFrames } from "./scoring.js";
 import { Receipts } from "./receipts.js";
+import { fetchLarge } from "./large.js";
+import { inputs } from "./model.js";
 
 const { PODIUM_STREAM, PODIUM_ENDPOINT, PODIUM_CONTENDER, PODIUM_OWN, PODIUM_BATCH_ROWS } = process.env;
 if (!PODIUM_STREAM || !PODIUM_ENDPOINT || !PODIUM_CONTENDER) {
@@ -70,6 +72,7 @@ function take(error, message) {
   try {
     const frame = read(message.data);
     if (frame.kind === "probe") answerProbe(frame);
+    else if (frame.large) takeLarge(frame);
     else waiting.push(frame);
   } catch (problem) {
     console.error(`dropped a message on ${message.subject}: ${problem.message}`);
@@ -78,6 +81,23 @@ function take(error, message) {
     scheduled = true;
     setImmediate(scoreWhatWaits); // all that comes in this turn is one batch
   }
+}
+
+/** What is too large for a frame is fetched once; other frames are scored meanwhile. */
+async function takeLarge(frame) {
+  if (isNotOurs(frame)) return;
+  try {
+    await fetchLarge(connection, PODIUM_ENDPOINT, frame, Object.keys(inputs));
+    waiting.push(frame);
+    scoreWhatWaits();
+  } catch (problem) {
+    const queue_ms = Math.max(0, (now() - frame.sent) / 1000);
+    send(frame, { error: String(problem.message).slice(0, 500), columns: {} }, { done: now(), queue_ms, compute_ms: 0 });
+  }
+}
+
+function isNotOurs(frame) {
+  return frame.expires <= now() || (frame.contenders && !(PODIUM_CONTENDER in frame.contenders));
 }
 
 function answerProbe(probe) {
@@ -109,7 +129,7 @@ function nextBatch() {
   let rows = 0;
   while (waiting.length && rows < BATCH_ROWS) {
     const frame = waiting.shift();
-    if (frame.expires <= now() || (frame.contenders && !(PODIUM_CONTENDER in frame.contenders))) continue;
+    if (isNotOurs(frame)) continue;
     frames.push(frame);
     rows += frame.rows ? frame.rows.reduce((sum, count) => sum + count, 0) : frame.ids.length;
   }

@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, Protocol
 
 from podium.archive import names
 from podium.archive.entries import Door, Entry
 from podium.archive.firsts import FirstScores
+from podium.archive.large import Bodies, Store
 from podium.archive.sightings import Sightings, mark_of
 from podium.archive.tables import Tables
 from podium.counters import Board
@@ -64,7 +66,8 @@ class Archiver:
     On the board it sets the gauges `beat` (µs since the epoch: it lives), `archived` (requests
     whose answer is in the tables, of all time), `outcomes_archived` (the same of outcomes),
     `archive_failing` (1 while nothing can be written), and counts `junk` (messages that fit no
-    table), `duplicates` and `unproven` (frames that the decoy saw, and the archiver cannot show). `watch`,
+    table), `duplicates`, `unproven` (frames that the decoy saw, and the archiver cannot show) and
+    `bodies_lost`. `store` has what is too large for a frame, where the tables are to have it. `watch`,
     which must not raise, is told what was archived, and, while there is nothing, now and then that there
     was nothing.
     """
@@ -78,6 +81,7 @@ class Archiver:
         inputs: Schema,
         outputs: Schema,
         board: Board,
+        store: Store | None = None,
         today: Callable[[], date] = utc_today,
         watch: Callable[[Sequence[Entry[Any]]], None] = lambda entries: None,
     ) -> None:
@@ -87,6 +91,7 @@ class Archiver:
         self._sightings = Sightings()
         self._tables = Tables(archive, endpoint, inputs, outputs)
         self._board = board
+        self._bodies = Bodies(store, board)
         self._today = today
         self._watch = watch
         # From the first message that is still there, whatever the tables have: it may be half of a sighting.
@@ -185,12 +190,14 @@ class Archiver:
     async def _store(self, messages: Messages, stop: asyncio.Event) -> bool:
         """Archive a batch however long it takes; False where that failed and it is time to stop."""
         entries = await asyncio.to_thread(self._admit, messages)
-        if not await self._persist(lambda: self._append(entries), stop):
-            return False
+        async for part in self._bodies.whole(entries, has=self._tables.has):
+            if not await self._persist(partial(self._append, part), stop):
+                return False
+            await self._bodies.forget(part)
+            await asyncio.to_thread(self._watch, part)
         self._after = messages[-1][0]
         self._settle()
         self._report()
-        await asyncio.to_thread(self._watch, entries)
         return True
 
     def _admit(self, messages: Messages) -> list[Entry[Any]]:

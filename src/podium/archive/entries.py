@@ -6,14 +6,14 @@ columns from a batch of them cannot.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from podium.archive import names
-from podium.archive.columns import check
+from podium.archive.columns import check, check_shape
 from podium.errors import BadInput
 from podium.protocol.frames import (
     AnswersFrame,
@@ -42,7 +42,8 @@ class Entry(Generic[F]):
 
     `source` and `seq` are those of the message; for a decoy's they are not those of `frame`, which
     is the input frame that it saw, at `seen` (µs). `total` is the number of rows of all requests. An
-    entry of a `SeenFrame` has no rows until `podium.archive.sightings` finds the input frame.
+    entry of a `SeenFrame` has no rows until `podium.archive.sightings` finds the input frame. `large`
+    are the columns whose data is elsewhere (`podium.archive.large`); they are not among the frame's.
     """
 
     table: str
@@ -53,6 +54,7 @@ class Entry(Generic[F]):
     ids: Sequence[str]
     total: int
     seen: int = 0
+    large: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Door:
@@ -96,7 +98,11 @@ class Door:
         for each in (frame.arrived, frame.keys, frame.callers, frame.traces):
             _require(each is None or len(each) == len(frame.ids), "one value for each request")
         _require(all(0 <= time < TIME_LIMIT for time in frame.arrived), "a time of arrival")
-        _check(self._inputs, frame.columns, total)
+        large = _large(self._inputs, frame, total) if frame.large else {}
+        if large:
+            here = {name: packed for name, packed in frame.columns.items() if name not in large}
+            frame = msgspec.structs.replace(frame, columns=here)
+        _check(self._inputs, frame.columns, total, elsewhere=large)
         return Entry(
             table=table,
             position=position,
@@ -106,6 +112,7 @@ class Door:
             ids=frame.ids,
             total=total,
             seen=seen,
+            large=large,
         )
 
     def _sighting(self, position: int, frame: SeenFrame) -> Entry[SeenFrame]:
@@ -192,11 +199,27 @@ def _rows(ids: Sequence[str], rows: list[int] | None) -> int:
     return sum(rows)
 
 
-def _check(schema: Schema, columns: dict[str, Tensor], rows: int, *, partial: bool = False) -> None:
-    """A field that is not there is fine if it is optional, or if any may be left out."""
-    for field in schema.fields:
-        packed = columns.get(field.name)
+def _large(schema: Schema, frame: InputFrame, rows: int) -> dict[str, Tensor]:
+    """The columns that a frame says are elsewhere."""
+    found = {name: packed for name, packed in frame.columns.items() if name in (frame.large or ())}
+    for wanted in schema.fields:
+        if wanted.name in found:
+            check_shape(wanted, found[wanted.name], rows)
+    return found
+
+
+def _check(
+    schema: Schema,
+    columns: dict[str, Tensor],
+    rows: int,
+    *,
+    partial: bool = False,
+    elsewhere: Collection[str] = (),
+) -> None:
+    """A field that is not there is fine if it is optional, elsewhere, or if any may be left out."""
+    for wanted in schema.fields:
+        packed = columns.get(wanted.name)
         if packed is not None:
-            check(field, packed, rows)
-        elif not (field.optional or partial):
-            raise BadInput(f"{field.name!r} is missing, expected {field}")
+            check(wanted, packed, rows)
+        elif not (wanted.optional or partial or wanted.name in elsewhere):
+            raise BadInput(f"{wanted.name!r} is missing, expected {wanted}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
@@ -21,6 +22,9 @@ from podium.schema import Schema
 
 DAY = "day"
 """The column that partitions every table: the UTC day of processing."""
+
+DIGESTS = "digests"
+"""The column with the SHA-256 of each input that was too large for a message."""
 
 STATUSES = ("ok", "late", "error")
 OK, LATE, ERROR = range(3)
@@ -108,7 +112,7 @@ class Requests(Layout):
         ("key", STRING),
         ("row", INT),
     )
-    after = (("trace", STRING),)
+    after = (("trace", STRING), (DIGESTS, STRING))
 
     def arrays(self, entries: Sequence[Entry[InputFrame]], span: Span, day: date) -> Iterator[Array]:
         frames = [entry.frame for entry in entries]
@@ -120,6 +124,7 @@ class Requests(Layout):
         yield span.numbers()
         yield from self.values(entries, span)
         yield span.of_requests(columns.strings(_flat(f.traces or [None] * len(f.ids) for f in frames)))
+        yield _digests(frames, span)
 
 
 class Decoy(Layout):
@@ -128,7 +133,7 @@ class Decoy(Layout):
     name = names.DECOY
     prefix = "in_"
     before = (("id", STRING), ("row", INT), (DAY, DATE), ("seen", TIME))
-    after = ()
+    after = ((DIGESTS, STRING),)
 
     def arrays(self, entries: Sequence[Entry[InputFrame]], span: Span, day: date) -> Iterator[Array]:
         yield _ids(entries, span)
@@ -136,6 +141,7 @@ class Decoy(Layout):
         yield columns.days(day, span.count)
         yield span.of_frames(columns.times([entry.seen for entry in entries]))
         yield from self.values(entries, span)
+        yield _digests([entry.frame for entry in entries], span)
 
 
 class Scores(Layout):
@@ -234,6 +240,17 @@ class Outcomes(Layout):
 
 def _ids(entries: Sequence[Entry[Any]], span: Span) -> Array:
     return span.of_requests(columns.strings(_flat(entry.ids for entry in entries)))
+
+
+def _digests(frames: Sequence[InputFrame], span: Span) -> Array:
+    """Of the inputs that were too large for a message, as JSON; null where none was."""
+    return span.of_frames(columns.strings([_digests_of(frame) for frame in frames]))
+
+
+def _digests_of(frame: InputFrame) -> str | None:
+    if not frame.large:
+        return None
+    return json.dumps({name: each.digest.hex() for name, each in sorted(frame.large.items())})
 
 
 def _flat(lists: Iterable[Iterable[Any]]) -> list[Any]:

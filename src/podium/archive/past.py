@@ -7,7 +7,8 @@ exactly one window, with all its rows.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -20,7 +21,7 @@ from deltalake import DeltaTable
 from podium.archive import arrays, sql
 from podium.archive.arrays import Values
 from podium.archive.columns import STRING, type_name
-from podium.archive.layouts import DAY, Requests
+from podium.archive.layouts import DAY, DIGESTS, Requests
 from podium.errors import ArchiveError, SchemaMismatch
 from podium.period import EPOCH, Period, shown
 from podium.schema import Field, Kind, Schema, same_shape
@@ -33,6 +34,7 @@ UNKNOWN_SIZE = 32
 """Taken for an open axis, and for the characters of a string."""
 
 PREFIX = Requests.prefix
+NOT_KEPT = "the request's {} was large, and only its digest is archived: `keep = true` in [large] keeps it"
 
 
 class Window(NamedTuple):
@@ -73,6 +75,7 @@ class Past:
         self._period = period
         self._inputs = inputs
         self._there = fields_there(table, inputs)
+        self._columns = table.schema().to_arrow().names
 
     def windows(self) -> list[Window]:
         """The period in parts that fit into memory. Raises ArchiveError where it has no request."""
@@ -90,7 +93,10 @@ class Past:
     def read(self, window: Window) -> Requested:
         since, until = self._period_us()
         span = max(window.since, since), min(window.until, until)
-        columns = ", ".join(["id", "row", *(arrays.selected(PREFIX, field) for field in self._there)])
+        digests = DIGESTS if DIGESTS in self._columns else f"NULL AS {DIGESTS}"
+        columns = ", ".join(
+            ["id", "row", digests, *(arrays.selected(PREFIX, field) for field in self._there)]
+        )
         found = sql.rows(
             f"SELECT {columns} FROM t WHERE {self._within(span)} ORDER BY received, id, row",
             t=self._table,
@@ -102,6 +108,7 @@ class Past:
             starts=np.append(starts, len(ids)),
             inputs=self._inputs,
             values={field.name: arrays.values(found, field) for field in self._there},
+            elsewhere=_elsewhere(found.column(DIGESTS).cast(STRING).to_pylist(), found.num_rows),
         )
 
     def _period_us(self) -> tuple[int, int]:
@@ -116,12 +123,17 @@ class Past:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requested:
-    """One window's requests. `starts` are their first rows, and at the end the number of rows."""
+    """One window's requests. `starts` are their first rows, and at the end the number of rows.
+
+    `elsewhere` marks, by input, the rows that were too large for a message: they have a value only where
+    the archive was to keep it.
+    """
 
     ids: list[str]
     starts: np.ndarray
     inputs: Schema
     values: Mapping[str, Values]
+    elsewhere: Mapping[str, np.ndarray]
 
     def batches(self, most_rows: int, without: Collection[str] = ()) -> Iterator[Batch]:
         """All requests but those with the ids in `without`, in order."""
@@ -138,6 +150,7 @@ class Requested:
         """Runs of requests with the same shapes, that all can be scored, or all cannot."""
         rows = self.starts[:-1]
         kinds = [left_out, *(self.values[name].null[rows] for name in self._needed)]
+        kinds += [self._is_lost(name)[rows] for name in self._large]
         kinds += [axis for values in self.values.values() for axis in values.shapes[rows].T]
         changed = np.any([kind[1:] != kind[:-1] for kind in kinds], axis=0)
         bounds = [0, *(np.flatnonzero(changed) + 1).tolist(), len(rows)]
@@ -146,12 +159,24 @@ class Requested:
                 yield first, last
 
     @property
+    def _large(self) -> list[str]:
+        return [name for name in self.elsewhere if name in self.values]
+
+    def _is_lost(self, name: str) -> np.ndarray:
+        """Of each row whether that input was there, and is not in the archive."""
+        found: np.ndarray = self.elsewhere[name] & self.values[name].null
+        return found
+
+    @property
     def _needed(self) -> list[str]:
         return [field.name for field in self.inputs.fields if not field.optional]
 
     def _batch(self, first: int, last: int) -> Batch:
         rows = slice(int(self.starts[first]), int(self.starts[last]))
         ids, counts = self.ids[first:last], np.diff(self.starts[first : last + 1])
+        for name in self._large:
+            if self._is_lost(name)[rows.start]:
+                return Batch(ids=ids, rows=counts, columns={}, error=NOT_KEPT.format(repr(name)))
         for name in self._needed:
             if self.values[name].null[rows.start]:
                 early = f"the request came before the input {name!r}"
@@ -178,6 +203,15 @@ class Requested:
 
 
 # --- what fits ------------------------------------------------------------------------------
+
+
+def _elsewhere(digests: Iterable[str | None], count: int) -> dict[str, np.ndarray]:
+    """By input, the rows whose digests name it."""
+    found: dict[str, np.ndarray] = {}
+    for row, text in enumerate(digests):
+        for name in json.loads(text) if text else ():
+            found.setdefault(name, np.zeros(count, bool))[row] = True
+    return found
 
 
 def with_defaults(inputs: Schema, endpoint: Schema) -> Schema:

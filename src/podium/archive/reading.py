@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 from deltalake import DeltaTable
 
 from podium.archive.names import TABLES, table_uri
@@ -22,9 +24,10 @@ def files(found: DeltaTable) -> list[str]:
     """The Parquet files that make up the table now; they stay for two hours after being replaced.
 
     The column `day` is in their paths (hive partitioning), and a file from before a schema grew
-    lacks the newer columns: readers take the union by name.
+    lacks the newer columns: readers take the union by name. deltalake writes a path as an address, with
+    `%20` for a space; whoever opens a file wants its own name.
     """
-    return found.file_uris()
+    return [uri if "://" in uri else unquote(uri) for uri in found.file_uris()]
 
 
 def count(found: DeltaTable) -> int:

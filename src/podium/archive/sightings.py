@@ -136,6 +136,7 @@ def _row_entry(sent: Entry[InputFrame], seen: Entry[SeenFrame]) -> Entry[InputFr
         ids=sent.ids,
         total=sent.total,
         seen=seen.seen,
+        large=sent.large,
     )
 
 

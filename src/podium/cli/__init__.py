@@ -36,7 +36,12 @@ COMMANDS = {
     "replay": ("podium.cli.replay:replay", "Score archived requests with another version."),
     "export": ("podium.cli.export:export", "Write a table of what was served, to train on."),
     "forget": ("podium.cli.forget:forget", "Remove what is archived of a caller, key or request."),
+    "deploy": ("podium.cli.deploy:deploy", "Run the endpoint on a Kubernetes cluster."),
     "render": ("podium.cli.render:render", "Write what a cluster or a cloud needs, as files."),
+    "build": ("podium.cli.build:build", "Make an OCI image of a model, or of the gateway."),
+    "push": ("podium.cli.artifacts:push", "Put a model version into an OCI registry."),
+    "pull": ("podium.cli.artifacts:pull", "Get a model version out of an OCI registry."),
+    "verify": ("podium.cli.artifacts:verify", "Check an image's or a package's signature."),
     "doctor": ("podium.cli.doctor:doctor", "Find what stands in the way, and say how to mend it."),
 }
 HIDDEN = {"run": "podium.cli.run:run"}

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 import click
 import msgspec
@@ -44,6 +45,20 @@ FOLLOW_SECONDS = 5.0
 LOWEST_PRIORITY = 19
 
 Change = Callable[[Policy], Policy]
+
+
+class Steering(Protocol):
+    """A running endpoint, wherever it runs: what commands do to its policy."""
+
+    project: Project
+
+    async def live(self) -> Policy: ...
+
+    async def history(self) -> list[Policy]: ...
+
+    async def revision(self, number: int) -> Policy | None: ...
+
+    async def change(self, live: Policy, changed: Policy, *, reason: str) -> Policy: ...
 
 
 class Control:
@@ -92,6 +107,9 @@ class Control:
         newest = (await self.live()).revision
         found = [await self.store.read(revision) for revision in range(1, newest + 1)]
         return [policy for policy in found if policy is not None]
+
+    async def revision(self, number: int) -> Policy | None:
+        return await self.store.read(number)
 
     async def change(self, live: Policy, changed: Policy, *, reason: str) -> Policy:
         """Make the next revision: warm who is new, keep it, wait until all gateways follow.

@@ -6,11 +6,14 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from podium import project as projects
+from podium.cli.artifacts import push_version
+from podium.cli.build import registry_options
 from podium.cli.outside import pack_outside
 from podium.cli.policy import join_as_challenger
 from podium.errors import ProjectError, UnknownVersion
@@ -21,6 +24,8 @@ from podium.models.manifest import Manifest
 from podium.models.packing import pack
 from podium.models.sealing import Packed
 from podium.models.trust import Trust
+from podium.oci.reference import Reference
+from podium.oci.repository import Access
 from podium.project import ModelSettings, Project
 from podium.registry.base import Version
 from podium.registry.folder import FolderRegistry
@@ -34,7 +39,18 @@ from podium.schema import did_you_mean
     "--join", "joins", is_flag=True, help="Let the new version join the running endpoint as challenger."
 )
 @click.option("--reason", default="", help="With --join: why, for the history.")
-def train(models: tuple[str, ...], trust_pickle: bool, joins: bool, reason: str) -> None:
+@click.option("--push", "pushes", metavar="REGISTRY/PATH", help="Put them there too, as REGISTRY/PATH/MODEL.")
+@registry_options
+def train(
+    *,
+    models: tuple[str, ...],
+    trust_pickle: bool,
+    joins: bool,
+    reason: str,
+    pushes: str | None,
+    ca: Path | None,
+    plain_http: bool,
+) -> None:
     """Train models, pack them, and put the versions into the registry; without a name, all of them."""
     if joins and len(models) != 1:
         raise click.UsageError("--join is for one model: podium train MODEL --join")
@@ -44,7 +60,12 @@ def train(models: tuple[str, ...], trust_pickle: bool, joins: bool, reason: str)
     chosen = _chosen(project, models)
     registry = FolderRegistry(project.registry_dir)
     trust = Trust.load()  # a broken list is said before anything is trained
+    places = {model.name: Reference.parse(f"{pushes}/{model.name}".lower()) for model in chosen if pushes}
     versions = [_train(project, model, registry, trust, trust_pickle) for model in chosen]
+    for version in versions:
+        if version.model in places:
+            place = replace(places[version.model], tag=version.short)
+            push_version(project, version, place, None, Access(ca=ca, plain=plain_http))
     if joins:
         join_as_challenger(f"{versions[0].model}@{versions[0].number}", reason or "trained anew")
         return

@@ -35,8 +35,8 @@ from podium.node.broker import Broker
 from podium.node.contenders import (
     Candidate,
     Contract,
-    candidate,
     candidates_of,
+    candidates_of_file,
     check_fit,
     contract_of,
     policy_of,
@@ -137,11 +137,7 @@ def _check_grpc() -> None:
 
 def _wanted(project: Project) -> Policy:
     """The project file's policy, with the newest versions where it pins none, if all of it fits."""
-    registry = FolderRegistry(project.registry_dir)
-    candidates = [
-        candidate(registry, model.name, model.version, model.role, model.share)
-        for model in project.models.values()
-    ]
+    candidates = candidates_of_file(FolderRegistry(project.registry_dir), project)
     _check_features(project)
     policy = policy_of(project, [each.contender for each in candidates])
     check_fit(policy, contract_of(project, candidates), candidates)

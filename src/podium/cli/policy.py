@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from podium.cli import gating
-from podium.cli.control import Control, lineup, project_here
+from podium.cli.control import Control, Steering, lineup, project_here
 from podium.errors import ArchiveError, NotFound, PolicyError, UnknownVersion
 from podium.node.contenders import candidate, policy_of
 from podium.project import FILE, ModelSettings, Project
@@ -38,6 +38,7 @@ _words = click.argument("words", nargs=-1, required=True, metavar="[ENDPOINT] MO
 _force = click.option(
     "--force", metavar="REASON", default="", help="Past shut gates, for this reason, which is recorded."
 )
+_context = click.option("--context", help="The endpoint on this cluster: a context of the kubeconfig.")
 _reason = click.option("--reason", default="", help="Why, for the history.")
 
 
@@ -62,7 +63,7 @@ class _Share(click.ParamType[float]):
 def plan(endpoint: str | None, as_json: bool) -> None:
     """Show what `podium apply` would change: how podium.toml differs from the live policy."""
 
-    async def show(control: Control) -> None:
+    async def show(control: Steering) -> None:
         live = await control.live()
         found = changes.differences(live, wanted(control.project, live))
         if as_json:
@@ -83,7 +84,7 @@ def plan(endpoint: str | None, as_json: bool) -> None:
 def apply(endpoint: str | None, yes: bool, force: str, reason: str) -> None:
     """Make the live policy what podium.toml says, with the versions that are live where it pins none."""
 
-    async def do(control: Control) -> None:
+    async def do(control: Steering) -> None:
         live = await control.live()
         target = wanted(control.project, live)
         found = changes.differences(live, target)
@@ -144,17 +145,24 @@ def _show_newer(project: Project, live: Policy) -> None:
     "--role", type=click.Choice([r.value for r in JOINING]), default="challenger", show_default=True
 )
 @click.option("--share", type=_Share(), help="For this part of the traffic its answer is preferred.")
+@_context
 @_reason
-def join(words: tuple[str, ...], role: str, share: float | None, reason: str) -> None:
+def join(words: tuple[str, ...], role: str, share: float | None, reason: str, context: str | None) -> None:
     """Warm a version, then let it in; without a version, the newest. Also changes a role or a share."""
     endpoint, word = endpoint_and_model(words)
-    _join(endpoint, word, Role(role), share or None, reason)
+
+    async def do(control: Steering) -> None:
+        live = await control.live()
+        found = _version(control.project, word, Role(role), share or None)
+        await _let_in(control, live, found, reason)
+
+    _with_control(endpoint, do, context)
 
 
 def join_as_challenger(word: str, reason: str) -> None:
     """Let `MODEL@VERSION` join the endpoint here, unless it is there: as a challenger, never as champion."""
 
-    async def do(control: Control) -> None:
+    async def do(control: Steering) -> None:
         live = await control.live()
         found = _version(control.project, word, Role.CHALLENGER, None)
         for there in live.scoring:
@@ -166,15 +174,7 @@ def join_as_challenger(word: str, reason: str) -> None:
     _with_control(None, do)
 
 
-def _join(endpoint: str | None, word: str, role: Role, share: float | None, reason: str) -> None:
-    async def do(control: Control) -> None:
-        live = await control.live()
-        await _let_in(control, live, _version(control.project, word, role, share), reason)
-
-    _with_control(endpoint, do)
-
-
-async def _let_in(control: Control, live: Policy, found: Contender, reason: str) -> None:
+async def _let_in(control: Steering, live: Policy, found: Contender, reason: str) -> None:
     changed = changes.joined(live, found)
     if not (lines := changes.differences(live, changed)):
         raise PolicyError(f"{found.name} is {found.role.value} already (revision {live.revision})")
@@ -186,28 +186,30 @@ async def _let_in(control: Control, live: Policy, found: Contender, reason: str)
 @click.command()
 @_words
 @_reason
-def leave(words: tuple[str, ...], reason: str) -> None:
+@_context
+def leave(words: tuple[str, ...], reason: str, context: str | None) -> None:
     """Let a contender go: it is ignored first, then finishes what it has, then stops."""
     endpoint, word = endpoint_and_model(words)
 
-    async def do(control: Control) -> None:
+    async def do(control: Steering) -> None:
         live = await control.live()
         changed = changes.left(live, word)
         await control.change(live, changed, reason=reason or f"{word} leaves")
         _show(changes.differences(live, changed))
 
-    _with_control(endpoint, do)
+    _with_control(endpoint, do, context)
 
 
 @click.command()
 @_words
 @_force
 @_reason
-def promote(words: tuple[str, ...], force: str, reason: str) -> None:
+@_context
+def promote(words: tuple[str, ...], force: str, reason: str, context: str | None) -> None:
     """Make a contender the champion, if the gates are open; the champion until now becomes a challenger."""
     endpoint, word = endpoint_and_model(words)
 
-    async def do(control: Control) -> None:
+    async def do(control: Steering) -> None:
         live = await control.live()
         changed = changes.promoted(live, word)
         passed = await _through_gates(control, changed.champion, force)
@@ -216,10 +218,10 @@ def promote(words: tuple[str, ...], force: str, reason: str) -> None:
         _show(changes.differences(live, changed))
         click.echo(f"Back: podium rollback {live.endpoint}")
 
-    _with_control(endpoint, do)
+    _with_control(endpoint, do, context)
 
 
-async def _through_gates(control: Control, contender: Contender, force: str) -> str:
+async def _through_gates(control: Steering, contender: Contender, force: str) -> str:
     """Judge a promotion by the live policy's gates; returns what the history is to say of them.
 
     Raises PolicyError, with what each gate measured, for one that is shut, unless it is forced.
@@ -248,10 +250,11 @@ async def _through_gates(control: Control, contender: Contender, force: str) -> 
 @click.argument("endpoint", required=False)
 @click.option("--to", "revision", type=click.IntRange(1), help="This revision, instead of the last good one.")
 @_reason
-def rollback(endpoint: str | None, revision: int | None, reason: str) -> None:
+@_context
+def rollback(endpoint: str | None, revision: int | None, reason: str, context: str | None) -> None:
     """Go back to the last revision that nobody had to take back, or to a named one."""
 
-    async def do(control: Control) -> None:
+    async def do(control: Steering) -> None:
         live = await control.live()
         old = await _earlier(control, live, revision)
         changed = changes.restored(live, old)
@@ -261,13 +264,13 @@ def rollback(endpoint: str | None, revision: int | None, reason: str) -> None:
         click.echo(f"as revision {old.revision} was ({old.author}: {old.reason}):")
         _show(lines)
 
-    _with_control(endpoint, do)
+    _with_control(endpoint, do, context)
 
 
-async def _earlier(control: Control, live: Policy, revision: int | None) -> Policy:
+async def _earlier(control: Steering, live: Policy, revision: int | None) -> Policy:
     """Raises NotFound, PolicyError, with the revisions that exist."""
     if revision is not None:
-        if found := await control.store.read(revision):
+        if found := await control.revision(revision):
             return found
         raise NotFound(f"there is no revision {revision}; `podium history` shows 1 to {live.revision}")
     good = changes.last_good(await control.history())
@@ -294,10 +297,11 @@ def _version(project: Project, word: str, role: Role, share: float | None) -> Co
 @click.command()
 @click.argument("endpoint", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document: all revisions, whole.")
-def history(endpoint: str | None, as_json: bool) -> None:
+@_context
+def history(endpoint: str | None, as_json: bool, context: str | None) -> None:
     """Show every revision of the policy: when, who, why, and what it changed."""
 
-    async def show(control: Control) -> None:
+    async def show(control: Steering) -> None:
         revisions = await control.history()
         if as_json:
             click.echo(msgspec.json.encode(revisions).decode())
@@ -310,7 +314,7 @@ def history(endpoint: str | None, as_json: bool) -> None:
             _show(changes.differences(before, policy) if before else [lineup(policy)])
             before = policy
 
-    _with_control(endpoint, show)
+    _with_control(endpoint, show, context)
 
 
 def _show(lines: Sequence[str]) -> None:
@@ -318,10 +322,19 @@ def _show(lines: Sequence[str]) -> None:
         click.echo(f"  {line}")
 
 
-def _with_control(endpoint: str | None, job: Callable[[Control], Awaitable[None]]) -> None:
+def _with_control(
+    endpoint: str | None, job: Callable[[Steering], Awaitable[None]], context: str | None = None
+) -> None:
+    """`context` is a cluster's; without, it is the node of this project."""
     project = project_here()
 
     async def connected() -> None:
+        if context is not None:
+            from podium.cli.cluster_control import ClusterControl  # an extra, and slow to import
+
+            async with ClusterControl(project, endpoint, context) as there:
+                await job(there)
+            return
         async with Control(project, endpoint) as control:
             await job(control)
 

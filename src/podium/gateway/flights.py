@@ -10,7 +10,7 @@ import numpy as np
 from podium.errors import BadInput
 from podium.gateway.lineup import Lineup
 from podium.gateway.requests import Group, Request
-from podium.protocol.frames import ScoresFrame, Tensor, array, row_slices
+from podium.protocol.frames import Reference, ScoresFrame, Tensor, array, row_slices
 from podium.records import Contender
 from podium.schema import Field, Kind, Schema, same_shape
 
@@ -68,6 +68,7 @@ class Flight:
     """One input frame's requests, the line-up that they went to, and what was scored.
 
     `began` and `expires` are on the monotonic clock, in seconds; `undecided` counts requests.
+    `large` are the objects that it refers to.
     """
 
     __slots__ = (
@@ -75,6 +76,7 @@ class Flight:
         "began",
         "expires",
         "groups",
+        "large",
         "line",
         "requests",
         "rows",
@@ -106,6 +108,7 @@ class Flight:
         self.slices = row_slices(len(requests), self.rows)
         self.scores: dict[Contender, Scores] = {}
         self.undecided = len(requests)
+        self.large: Collection[Reference] = ()
 
     @property
     def count(self) -> int:

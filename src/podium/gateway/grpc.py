@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from podium.errors import BadInput, NotFound, NotReady, PodiumError
 from podium.gateway.grpc_call import Call, Metadata, Method, Streaming, Unary
 from podium.gateway.grpc_statuses import details_of
+from podium.gateway.large import Room
 from podium.gateway.limits import REFUSALS, caller_id, deadline_ms
 from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
@@ -37,8 +38,9 @@ REFLECTION = ("grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.Se
 class GrpcGateway:
     """The gRPC methods of one endpoint."""
 
-    def __init__(self, run: Run, predictor: Predictor, probes: Probes) -> None:
+    def __init__(self, run: Run, predictor: Predictor, probes: Probes, room: Room) -> None:
         self._endpoint = run.endpoint
+        self._room = room
         self._predictor = predictor
         self._probes = probes
         self._validator = Validator(run.asked)
@@ -87,7 +89,8 @@ class GrpcGateway:
     async def _infer(self, body: bytes, call: Call) -> tuple[Any, Answer]:
         began = time.monotonic()
         try:
-            return await self._score(_parsed(inference.ModelInferRequest, body), call, began)
+            with self._room.hold(len(body)):
+                return await self._score(_parsed(inference.ModelInferRequest, body), call, began)
         except REFUSALS as error:
             self._predictor.tally.refused(type(error).__name__)
             raise

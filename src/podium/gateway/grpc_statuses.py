@@ -16,6 +16,7 @@ from podium.errors import (
     PodiumError,
     SlowBody,
     Stopping,
+    StoreFull,
     StreamAway,
     TooLarge,
     TooManyRequests,
@@ -40,6 +41,7 @@ CODES: dict[type[PodiumError], StatusCode] = {
     TooManyRequests: StatusCode.RESOURCE_EXHAUSTED,
     Stopping: StatusCode.UNAVAILABLE,
     StreamAway: StatusCode.UNAVAILABLE,
+    StoreFull: StatusCode.UNAVAILABLE,
     NotReady: StatusCode.UNAVAILABLE,
     NobodyInTime: StatusCode.DEADLINE_EXCEEDED,
 }

@@ -127,7 +127,7 @@ class HttpGateway:
             log.exception("%s %s", scope.method, scope.path)
             reply = internal_error(scope.path)
         protocol.response_bytes(reply.status, reply.headers, reply.body)
-        if reply.status == 413:
+        if reply.status == 413 or (reply.status == 429 and "content-length" in scope.headers):
             await self._bodies.discard(protocol)
 
     async def _reply(self, scope: Scope, protocol: Protocol, began: float) -> Reply:

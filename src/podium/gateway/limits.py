@@ -13,12 +13,14 @@ from podium.errors import (
     InvalidInput,
     SlowBody,
     Stopping,
+    StoreFull,
     StreamAway,
     TooLarge,
     TooManyRequests,
     UnknownEncoding,
     UnknownRequest,
 )
+from podium.gateway.large import COUNTED_BYTES, Room
 from podium.gateway.rsgi import Protocol, ProtocolClosed, Scope
 from podium.run import Limits
 
@@ -35,6 +37,7 @@ REFUSALS = (
     TooManyRequests,
     Stopping,
     StreamAway,
+    StoreFull,
 )
 """What keeps a request out; the rest is answered, or was never a request to be scored."""
 
@@ -47,18 +50,23 @@ class Bodies:
     One clock for all of them: a timer for each request would cost more than reading most bodies.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, room: Room) -> None:
         self._limits = limits
+        self._room = room
         self._reading: dict[Future[bytes], None] = {}
         self._before: dict[Future[bytes], None] = {}
 
     async def read(self, scope: Scope, protocol: Protocol) -> bytes:
-        """The body. Raises TooLarge before reading what is announced as too large, SlowBody."""
+        """The body; a large one has its room until this task ends.
+
+        Raises TooLarge before reading what is announced as too large, TooManyRequests, SlowBody.
+        """
         announced = scope.headers.get("content-length")
         if announced is None:
             return await self._read_chunks(protocol)
         if not announced.isdigit() or int(announced) > self._limits.body_bytes:
             raise _too_large(self._limits)
+        self._hold(int(announced))
         body = protocol()
         reading = self._reading
         reading[body] = None
@@ -70,6 +78,13 @@ class Bodies:
             raise
         finally:
             del reading[body]
+
+    def _hold(self, size: int) -> None:
+        if size <= COUNTED_BYTES:
+            return
+        self._room.take(size)
+        if task := asyncio.current_task():
+            task.add_done_callback(lambda _: self._room.give_back(size))
 
     async def discard(self, protocol: Protocol) -> None:
         """After the refusal of a body: read on for a while and keep nothing.
@@ -90,6 +105,8 @@ class Bodies:
         try:
             async with asyncio.timeout(self._limits.body_seconds):
                 async for chunk in protocol:
+                    if size <= COUNTED_BYTES < size + len(chunk):
+                        self._hold(self._limits.body_bytes)  # how much more comes nobody says
                     size += len(chunk)
                     if size > self._limits.body_bytes:
                         raise _too_large(self._limits)

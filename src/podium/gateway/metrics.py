@@ -58,6 +58,9 @@ SHOWN: dict[str, Shown] = {
     "archive_failing": Shown("podium_archive_failing", "1 while the archive cannot be written."),
     "duplicates": Shown("podium_archive_duplicates", "Messages seen twice and archived once."),
     "junk": Shown("podium_archive_junk", "Messages on the stream that are no frames."),
+    "bodies_lost": Shown(
+        "podium_archive_bodies_lost", "Requests whose large inputs were to be archived, and were gone."
+    ),
     "unproven": Shown("podium_archive_unproven", "Frames that the decoy saw and that are not what was kept."),
     "feature_rows": Shown("podium_features_rows", "Rows whose features were looked up."),
     "features_defaulted": Shown("podium_features_defaulted", "Rows with a default feature, by reason."),

@@ -12,7 +12,9 @@ import numpy as np
 
 from podium.gateway.lineup import Lineup
 from podium.gateway.requests import Request
-from podium.protocol.frames import InputFrame, Tensor, tensor
+from podium.protocol.frames import InputFrame, Reference, Tensor, tensor
+from podium.protocol.large import string_size
+from podium.run import Large
 from podium.schema import Field, Kind, Schema
 
 FRAME_ROWS = 4096
@@ -20,7 +22,6 @@ FRAME_ROWS = 4096
 
 FRAME_BYTES = 4 * 1024 * 1024
 """The same for what its columns, or the scores of it, weigh: the stream takes a few times as much."""
-
 
 ROW_BYTES = 512
 """What a request weighs beside its columns, in a frame or in its answers, with room to spare."""
@@ -30,7 +31,15 @@ class FrameBuilder:
     """Puts requests that wait into input frames; `limit` is the stream's largest message, in bytes."""
 
     def __init__(
-        self, schema: Schema, outputs: Schema, *, source: str, reply: str, patience: float, limit: int
+        self,
+        schema: Schema,
+        outputs: Schema,
+        *,
+        source: str,
+        reply: str,
+        patience: float,
+        limit: int,
+        threshold: int = Large().threshold,
     ) -> None:
         self._fields = schema.fields
         self._source = source
@@ -39,8 +48,11 @@ class FrameBuilder:
         self._open = [i for i, field in enumerate(schema.fields) if -1 in field.shape]
         self._varying = [i for i, field in enumerate(schema.fields) if not _fixed_bytes(field)]
         widest = max(sum(_fixed_bytes(field) for field in part.fields) for part in (schema, outputs))
-        self._most_bytes = min(FRAME_BYTES, limit // 4)
-        self._most_rows = min(FRAME_ROWS, self._most_bytes // max(widest, 1), max(1, limit // ROW_BYTES))
+        self._row_bytes = sum(_fixed_bytes(field) for field in schema.fields)
+        self._threshold = threshold
+        # Not over the threshold, so that what is large is alone in its frame.
+        self._frame_bytes = min(FRAME_BYTES, threshold, limit // 4)
+        self._most_rows = min(FRAME_ROWS, self._frame_bytes // max(widest, 1), max(1, limit // ROW_BYTES))
 
     def loads(self, requests: Sequence[Request]) -> Iterator[Sequence[Request]]:
         """Requests that fit one frame: of one row shape, not too many rows, not too many bytes."""
@@ -49,13 +61,20 @@ class FrameBuilder:
             rows = size = 0
             for request in alike:
                 own = self._varying_bytes(request)
-                if load and (rows + request.rows.count > self._most_rows or size + own > self._most_bytes):
+                if load and (rows + request.rows.count > self._most_rows or size + own > self._frame_bytes):
                     yield load
                     load, rows, size = [], 0, 0
                 load.append(request)
                 rows += request.rows.count
                 size += own
             yield load
+
+    def is_large(self, load: Sequence[Request]) -> bool:
+        """Whether the columns of this load are too large for a message, about."""
+        request = load[0]
+        return len(load) == 1 and (
+            request.rows.count * self._row_bytes + self._varying_bytes(request) > self._threshold
+        )
 
     def _varying_bytes(self, request: Request) -> int:
         """What the columns weigh that do not weigh the same in each row."""
@@ -72,7 +91,20 @@ class FrameBuilder:
             by_shape.setdefault(shape, []).append(request)
         return by_shape.values()
 
-    def frame(self, load: Sequence[Request], *, seq: int, line: Lineup) -> InputFrame:
+    def columns(self, load: Sequence[Request]) -> dict[str, Tensor]:
+        """All that the requests ask about, packed."""
+        parts = zip(*[request.rows.columns for request in load], strict=True)
+        return {field.name: _column(field, values) for field, values in zip(self._fields, parts, strict=True)}
+
+    def frame(
+        self,
+        load: Sequence[Request],
+        *,
+        seq: int,
+        line: Lineup,
+        columns: dict[str, Tensor],
+        large: dict[str, Reference] | None = None,
+    ) -> InputFrame:
         """The frame of one load, stamped with this moment's clock."""
         policy = line.policy
         now, sent = time.monotonic(), time.time_ns() // 1000
@@ -82,7 +114,6 @@ class FrameBuilder:
             start + (whole if request.deadline is None else int(min(whole, request.deadline * 1000)))
             for start, request in zip(arrived, load, strict=True)
         ]
-        parts = zip(*[request.rows.columns for request in load], strict=True)
         return InputFrame(
             endpoint=policy.endpoint,
             revision=policy.revision,
@@ -99,9 +130,8 @@ class FrameBuilder:
             callers=_unless_none([request.caller for request in load]),
             traces=_unless_none([request.trace for request in load]),
             contenders=line.roles,
-            columns={
-                field.name: _column(field, values) for field, values in zip(self._fields, parts, strict=True)
-            },
+            large=large or None,
+            columns=columns,
         )
 
 
@@ -119,10 +149,10 @@ def _fixed_bytes(field: Field) -> int:
 
 
 def _bytes(part: Sequence[Any] | np.ndarray) -> int:
-    """What numbers of an open shape, or strings, weigh; each letter counts as one byte."""
+    """What numbers of an open shape, or strings, weigh at most."""
     if isinstance(part, np.ndarray) and part.dtype.kind != "O":
         return part.nbytes
-    return sum(map(len, part.flat if isinstance(part, np.ndarray) else part))
+    return sum(map(string_size, part.flat if isinstance(part, np.ndarray) else part))
 
 
 def _unless_none(values: list[str | None]) -> list[str | None] | None:

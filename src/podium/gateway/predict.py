@@ -21,11 +21,21 @@ from podium.counters import Board
 from podium.errors import BadInput, NobodyInTime, PodiumError, Stopping, StreamAway, TooManyRequests
 from podium.gateway.alarms import Alarms
 from podium.gateway.flights import Flight, Flights, Scores
+from podium.gateway.large import LargeInputs
 from podium.gateway.lineup import Lineup
 from podium.gateway.outgoing import FrameBuilder, row_counts
 from podium.gateway.requests import Group, IdSource, Request, groups_of
 from podium.gateway.tally import Tally
-from podium.protocol.frames import AnswersFrame, InputFrame, Reader, ScoresFrame, Tensor, encode, tensor
+from podium.protocol.frames import (
+    AnswersFrame,
+    InputFrame,
+    Reader,
+    Reference,
+    ScoresFrame,
+    Tensor,
+    encode,
+    tensor,
+)
 from podium.records import DEFAULT_RULE, Answer, Contender, Policy
 from podium.rendezvous.schedule import Accept, Decision, Default, Wait
 from podium.run import Run
@@ -45,11 +55,13 @@ class Predictor:
     `tasks` go on until it is left; one that ends before has failed, and nothing is answered any more.
     """
 
-    def __init__(self, run: Run, stream: Stream, board: Board) -> None:
+    def __init__(self, run: Run, stream: Stream, board: Board, large: LargeInputs) -> None:
         self.stopping = False
         self._run = run
         self._line = Lineup(run.policy)
         self._stream = stream
+        self._large = large
+        self._uploads: set[asyncio.Task[None]] = set()
         self.tally = Tally(board)
         self._source = f"gateway-{secrets.token_hex(8)}"
         self._address = f"scores.{self._source}"
@@ -60,6 +72,7 @@ class Predictor:
             reply=self._address,
             patience=run.patience,
             limit=stream.limit,
+            threshold=run.large.threshold,
         )
         self._outputs = {field.name: field.dtype for field in run.outputs.fields}
         self._scores_reader = Reader(ScoresFrame)
@@ -106,7 +119,8 @@ class Predictor:
 
         `began` is when the request arrived (monotonic, s); `deadline` (ms) can only shorten the
         endpoint's. Raises NobodyInTime where nobody answers and the endpoint has no default,
-        TooManyRequests, Stopping, StreamAway, TooLarge, NotFound for a forced contender that is not.
+        TooManyRequests, Stopping, StreamAway, StoreFull, TooLarge, NotFound for a forced contender that
+        is not.
         """
         forced = self.policy.named(force) if force else None
         self._let_in()
@@ -166,7 +180,15 @@ class Predictor:
 
     def _depart(self, requests: Sequence[Request]) -> None:
         for load in self._builder.loads(requests):
-            self._send_frame(load)
+            if self._builder.is_large(load):
+                self._start_upload(load[0])
+            else:
+                self._send_frame(load, self._builder.columns(load))
+
+    def _left(self, request: Request) -> float:
+        """Seconds until it must be answered."""
+        own, whole = request.deadline, self.policy.deadline_ms
+        return request.began + (whole if own is None else min(own, whole)) / 1000 - time.monotonic()
 
     async def _gather(self) -> None:
         """As long as each turn of the event loop brings more requests, one more turn."""
@@ -181,8 +203,29 @@ class Predictor:
         await self._landed.wait()
         timer.cancel()
 
-    def _send_frame(self, load: Sequence[Request]) -> None:
-        frame = self._builder.frame(load, seq=self._next_seq(), line=self._line)
+    def _start_upload(self, request: Request) -> None:
+        """Beside everything else: small requests do not wait for large ones."""
+        task = asyncio.create_task(self._upload(request), name="gateway upload")
+        self._uploads.add(task)
+        task.add_done_callback(self._uploads.discard)
+
+    async def _upload(self, request: Request) -> None:
+        """First the data into the store, then the frame that refers to it."""
+        try:
+            packed = await asyncio.to_thread(self._builder.columns, [request])
+            columns, large = await self._large.put(packed, self._left(request))
+        except PodiumError as error:
+            request.fail(error)
+        except Exception as error:
+            log.exception("a large input cannot be sent")
+            request.fail(error)
+        else:
+            self._send_frame([request], columns, large)
+
+    def _send_frame(
+        self, load: Sequence[Request], columns: dict[str, Tensor], large: dict[str, Reference] | None = None
+    ) -> None:
+        frame = self._builder.frame(load, seq=self._next_seq(), line=self._line, columns=columns, large=large)
         flight = self._take_off(load, frame)  # first: scores may be back before `publish` is
         try:
             self._stream.publish("input", encode(frame))
@@ -196,6 +239,8 @@ class Predictor:
         expires = now + (frame.expires - frame.sent) / 1e6
         groups = groups_of(load, self._line)
         flight = Flight(frame.seq, load, frame.rows, groups, self._line, began=now, expires=expires)
+        if frame.large:
+            flight.large = frame.large.values()
         self._flights.add(flight)
         self._undecided += 1
         for group in groups:
@@ -204,11 +249,17 @@ class Predictor:
 
     def _crash(self, flight: Flight, error: PodiumError) -> None:
         """The frame never left: nobody will score it, and nothing of it is kept."""
-        self._flights.close(flight)
+        self._close(flight)
         self._undecided -= 1
         flight.groups = []
         for request in flight.requests:
             request.fail(error)
+
+    def _close(self, flight: Flight) -> None:
+        """Nothing more is awaited."""
+        self._flights.close(flight)
+        if flight.large:
+            self._large.forget(flight.large)
 
     def _next_seq(self) -> int:
         """A number for a message; nothing may be awaited between taking it and publishing."""
@@ -236,7 +287,7 @@ class Predictor:
         self._post(flight, contender, scores, now)
         self._compare(flight, contender)
         if not flight.awaited:
-            self._flights.close(flight)
+            self._close(flight)
 
     def _checked(self, frame: ScoresFrame, flight: Flight, contender: Contender) -> Scores:
         try:
@@ -351,6 +402,7 @@ class Predictor:
             await asyncio.sleep(SWEEP_SECONDS)
             self.tally.in_flight(self._in_flight)
             for flight in self._flights.expired(time.monotonic()):
+                self._large.forget(flight.large)
                 waited = time.monotonic() - flight.began
                 error = f"no score within {waited:.1f} s: the worker crashed or hangs"
                 for contender in flight.awaited:
@@ -393,9 +445,10 @@ class Predictor:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self.tasks:
+        tasks = (*self.tasks, *self._uploads)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def drain(self, seconds: float) -> None:
         """Take nothing new, answer what is in flight, at most for so long."""

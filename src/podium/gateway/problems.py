@@ -18,6 +18,7 @@ from podium.errors import (
     PodiumError,
     SlowBody,
     Stopping,
+    StoreFull,
     StreamAway,
     TooLarge,
     TooManyRequests,
@@ -58,6 +59,7 @@ KINDS: dict[type[PodiumError], Kind] = {
     TooManyRequests: Kind(429, "too-many-requests", "Too many requests in flight"),
     Stopping: Kind(503, "stopping", "The gateway is stopping"),
     StreamAway: Kind(503, "stream-away", "The message stream is away"),
+    StoreFull: Kind(503, "store-full", "No room for large inputs"),
     NotReady: Kind(503, "not-ready", "Not ready"),
     NobodyInTime: Kind(504, "nobody-in-time", "No answer in time"),
 }

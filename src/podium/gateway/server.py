@@ -6,11 +6,12 @@ import asyncio
 import logging
 import resource
 import socket
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 
 from podium.counters import Board
 from podium.gateway.http import HttpGateway
 from podium.gateway.http1 import Http1Server
+from podium.gateway.large import LargeInputs, Room
 from podium.gateway.limits import Bodies
 from podium.gateway.outcomes import Outcomes
 from podium.gateway.predict import Predictor
@@ -18,6 +19,7 @@ from podium.gateway.probes import Probes
 from podium.gateway.training import Training
 from podium.run import Run
 from podium.streams.base import Stream
+from podium.streams.objects import ObjectStore
 from podium.streams.policies import PolicyStore
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ async def serve(
     run: Run,
     stream: Stream,
     policies: PolicyStore,
+    store: ObjectStore,
     board: Board,
     *,
     fd: int,
@@ -46,7 +49,9 @@ async def serve(
     """
     _allow_many_connections()
     async with AsyncExitStack() as stack:
-        predictor = await stack.enter_async_context(_predictor(run, stream, board))
+        large = LargeInputs(run.large, store)
+        room = Room(run.large.memory_bytes)
+        predictor = await stack.enter_async_context(_predictor(run, stream, board, large))
         await policies.follow(predictor.follow)
         probes = await stack.enter_async_context(
             Probes(
@@ -56,12 +61,12 @@ async def serve(
                 ready=board.gauge("ready").set,
             )
         )
-        bodies = await stack.enter_async_context(Bodies(run.limits))
+        bodies = await stack.enter_async_context(Bodies(run.limits, room))
         outcomes = await stack.enter_async_context(
             Outcomes(run, stream, board, revision=lambda: predictor.policy.revision)
         )
         if grpc:
-            await stack.enter_async_context(_grpc_server(run, predictor, probes, grpc))
+            await stack.enter_async_context(_grpc_server(run, predictor, probes, room, grpc))
         training = Training(run, stream)
         http = HttpGateway(run, predictor, probes, bodies, outcomes=outcomes, training=training)
         listener = socket.socket(fileno=fd)
@@ -72,25 +77,28 @@ async def serve(
         await asyncio.wait({stopped, server.clock, *predictor.tasks}, return_when=asyncio.FIRST_COMPLETED)
         await asyncio.gather(predictor.drain(DRAIN_SECONDS), outcomes.drain(DRAIN_SECONDS))
         await server.stop(CLOSE_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await large.settle()
         for failed in (task for task in predictor.tasks if task.done()):
             failed.result()  # raises; the supervisor starts this process anew
 
 
-def _predictor(run: Run, stream: Stream, board: Board) -> Predictor:
+def _predictor(run: Run, stream: Stream, board: Board, large: LargeInputs) -> Predictor:
     if run.features is None:
-        return Predictor(run, stream, board)
+        return Predictor(run, stream, board, large)
     from podium.gateway.features.predictor import FeaturedPredictor  # only who has features needs it
 
-    return FeaturedPredictor(run, run.features, stream, board)
+    return FeaturedPredictor(run, run.features, stream, board, large)
 
 
 def _grpc_server(
-    run: Run, predictor: Predictor, probes: Probes, address: str
+    run: Run, predictor: Predictor, probes: Probes, room: Room, address: str
 ) -> AbstractAsyncContextManager[object]:
     from podium.gateway.grpc import GrpcGateway  # an extra: `podium up` has checked that it is installed
     from podium.gateway.grpc_server import GrpcServer
 
-    return GrpcServer(GrpcGateway(run, predictor, probes).methods(), address, run.limits)
+    return GrpcServer(GrpcGateway(run, predictor, probes, room).methods(), address, run.limits)
 
 
 def _allow_many_connections() -> None:

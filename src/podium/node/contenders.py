@@ -41,6 +41,11 @@ def candidate(
     return Candidate(contender=contender, inputs=described.inputs, outputs=described.outputs)
 
 
+def candidates_of_file(registry: Registry, project: Project) -> list[Candidate]:
+    """The project file's models, the newest version where it pins none. Raises UnknownVersion."""
+    return [candidate(registry, m.name, m.version, m.role, m.share) for m in project.models.values()]
+
+
 def candidates_of(registry: Registry, policy: Policy) -> list[Candidate]:
     """A policy's contenders from the registry. Raises UnknownVersion for one that is not there."""
     return [candidate(registry, c.model, c.version, c.role, c.share) for c in policy.scoring]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from podium.environment import GIVES_BACK
 from podium.node.boards import BoardSign
 from podium.node.contenders import Contract
 from podium.node.process import ProcessSpec, Stage
@@ -26,10 +27,6 @@ up to 5 s, and what it has not archived by then stays in the stream for the next
 OFF_PATH_NICE = 10
 """The archiver and the decoy give way to the request path."""
 
-GIVES_BACK = {"_RJEM_MALLOC_CONF": "narenas:1,dirty_decay_ms:0,muzzy_decay_ms:0"}
-"""For the allocator inside deltalake, which otherwise holds more and more of what commits have used:
-https://github.com/delta-io/delta-rs/issues/4241"""
-
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -44,6 +41,7 @@ def run_of(project: Project, policy: Policy, contract: Contract, stream: str) ->
         registry=str(project.registry_dir),
         run_dir=str(project.run_dir),
         limits=project.endpoint.limits,
+        large=project.large,
         workers={name: model.worker for name, model in project.models.items()},
         agreement=project.endpoint.agreement,
         drift_window_s=project.drift_window_s,
@@ -67,7 +65,7 @@ def _gateways(run: Run, settings: Path, count: int, fd: int, grpc: str | None) -
     return [
         ProcessSpec(
             name=f"gateway {number}",
-            argv=_podium("gateway", "--number", str(number), *doors, str(settings)),
+            argv=_podium("gateway", "--number", str(number), *doors, "--settings", str(settings)),
             stage=Stage.GATEWAY,
             sign=BoardSign(run.counters),
             timeout=GATEWAY_TIMEOUT,
@@ -87,7 +85,7 @@ def workers_of(
     return [
         ProcessSpec(
             name=f"worker {contender.model} {number}",
-            argv=_podium("worker", "--contender", contender.name, "--number", str(number), str(settings)),
+            argv=_podium("worker", contender.name, "--number", str(number), "--settings", str(settings)),
             stage=Stage.WORKER,
             sign=BoardSign(run.counters),
             timeout=own.timeout,
@@ -109,7 +107,7 @@ def worker_settings(contender: Contender, run: Run) -> WorkerSettings:
 def _archiver(run: Run, settings: Path) -> ProcessSpec:
     return ProcessSpec(
         name="archiver",
-        argv=_podium("archiver", str(settings)),
+        argv=_podium("archiver", "--settings", str(settings)),
         stage=Stage.ARCHIVER,
         sign=BoardSign(run.counters, wait_for_ready=False),
         timeout=ARCHIVER_TIMEOUT,

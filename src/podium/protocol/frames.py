@@ -32,6 +32,14 @@ class Tensor(msgspec.Struct, frozen=True, array_like=True, gc=False):
     data: bytes | list[str]
 
 
+class Reference(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Where the data of a large column is: an object in the stream's store, its SHA-256, its bytes."""
+
+    object: str
+    digest: bytes
+    size: int
+
+
 class Frame(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
     """The envelope that all frames share.
 
@@ -53,6 +61,7 @@ class InputFrame(Frame, frozen=True, kw_only=True, omit_defaults=True, tag="inpu
     `reply` is the return address. `arrived` and `deadline` are times of each request; nobody waits
     for a score after `expires`, and what was not scored by then counts as an error. `contenders` maps
     the name of each one that is to score it to its role; where it is absent, all who hear it do.
+    `large` says of columns without data where their data is (`podium.protocol.large`).
     """
 
     reply: str
@@ -66,6 +75,7 @@ class InputFrame(Frame, frozen=True, kw_only=True, omit_defaults=True, tag="inpu
     callers: list[str | None] | None = None
     traces: list[str | None] | None = None
     contenders: dict[str, str] | None = None
+    large: dict[str, Reference] | None = None
     columns: dict[str, Tensor]
 
 
@@ -79,6 +89,7 @@ class Work(Frame, frozen=True, kw_only=True, tag="input"):
     sent: int
     expires: int
     contenders: dict[str, str] | None = None
+    large: dict[str, Reference] | None = None
     columns: dict[str, Tensor]
 
 

@@ -11,14 +11,25 @@ from urllib.parse import urlsplit
 
 from podium.errors import MissingExtra, ProjectError
 from podium.streams.base import Stream
+from podium.streams.objects import ObjectStore
 from podium.streams.policies import PolicyStore
 
+_NATS = ("podium.streams.nats", "NatsStream")
+_NATS_OBJECTS = ("podium.streams.nats_objects", "NatsObjectStore")
+_NATS_POLICIES = ("podium.streams.nats_policies", "NatsPolicyStore")
 ADAPTERS = {
-    "nats": ("podium.streams.nats", "NatsStream"),
+    "nats": _NATS,
+    "tls": _NATS,
     "servicebus": ("podium.streams.servicebus", "ServiceBusStream"),
 }
+OBJECT_STORES = {
+    "nats": _NATS_OBJECTS,
+    "tls": _NATS_OBJECTS,
+    "servicebus": ("podium.streams.no_objects", "NoObjectStore"),
+}
 POLICY_STORES = {
-    "nats": ("podium.streams.nats_policies", "NatsPolicyStore"),
+    "nats": _NATS_POLICIES,
+    "tls": _NATS_POLICIES,
     "servicebus": ("podium.streams.table_policies", "TablePolicyStore"),
 }
 EXTRAS = {"servicebus": ("azure.servicebus", "azure-servicebus", "azure")}
@@ -47,6 +58,16 @@ def connect(
 def policies(url: str, endpoint: str) -> AbstractAsyncContextManager[PolicyStore]:
     """The store of an endpoint's policies beside that stream, not connected yet."""
     store: AbstractAsyncContextManager[PolicyStore] = _adapter(POLICY_STORES, url)(url, endpoint)
+    return store
+
+
+def objects(
+    url: str, endpoint: str, *, ttl: float, max_bytes: int
+) -> AbstractAsyncContextManager[ObjectStore]:
+    """The store of what is too large for that stream's messages; `ttl` is in seconds."""
+    store: AbstractAsyncContextManager[ObjectStore] = _adapter(OBJECT_STORES, url)(
+        url, endpoint, ttl=ttl, max_bytes=max_bytes
+    )
     return store
 
 

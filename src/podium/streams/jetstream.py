@@ -1,4 +1,4 @@
-"""JetStream's requests, as far as the stream's adapter needs them: create, read, purge.
+"""JetStream's requests, as far as the adapters need them: create, read, purge.
 
 They are JSON over the same connection: https://docs.nats.io/reference/reference-protocols/nats_api_reference
 """
@@ -6,6 +6,7 @@ They are JSON over the same connection: https://docs.nats.io/reference/reference
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -24,11 +25,17 @@ FORGOTTEN_SECONDS = 60
 """A consumer that nobody asks for so long is dropped by the server."""
 
 OTHER_CONFIGURATION = 10058
+NO_ROOM = frozenset({10023, 10028, 10047, 10077})
+"""The server's codes for: no resources, no memory, no storage, the stream's own bytes are used up."""
+
+NO_MESSAGE = 10037
 NOTHING_MORE = ("404", "408")
 """The server's statuses for a reader that has all there is, or has waited long enough."""
 
 
-async def ensure_stream(wire: Wire, name: str, subjects: Sequence[str], *, max_bytes: int) -> None:
+async def ensure_stream(
+    wire: Wire, name: str, subjects: Sequence[str], *, max_bytes: int, replicas: int
+) -> None:
     """Create the stream that keeps what is published, unless it is there.
 
     A stream that is made anew starts at the clock, so that its positions lie past those of any
@@ -43,7 +50,7 @@ async def ensure_stream(wire: Wire, name: str, subjects: Sequence[str], *, max_b
             "retention": "limits",
             "discard": "new",  # never drop what is not archived; refuse, loudly
             "storage": "file",
-            "num_replicas": 1,
+            "num_replicas": replicas,
             "max_bytes": max_bytes,
             "max_msgs": -1,
             "max_consumers": -1,
@@ -54,6 +61,51 @@ async def ensure_stream(wire: Wire, name: str, subjects: Sequence[str], *, max_b
     # Where it exists it has another first position.
     if answer.get("error", {}).get("err_code", OTHER_CONFIGURATION) != OTHER_CONFIGURATION:
         raise StreamAway(f"the message stream cannot be made: {answer['error']['description']}")
+
+
+class NoRoom(StreamAway):
+    """There is no room in a stream, or for one; says the server's word."""
+
+
+async def ensure_bucket(wire: Wire, bucket: str, *, ttl: float, max_bytes: int, replicas: int) -> None:
+    """Create an object store, or give the one that is there these bounds. Raises StreamAway, NoRoom."""
+    config = {
+        "name": f"OBJ_{bucket}",
+        "subjects": [f"$O.{bucket}.C.>", f"$O.{bucket}.M.>"],
+        "retention": "limits",
+        "discard": "new",  # what a contender is about to fetch must not make room for what comes later
+        "storage": "file",
+        "num_replicas": replicas,
+        "max_bytes": max_bytes,
+        "max_age": int(ttl * SECOND),
+        "duplicate_window": SECOND,
+        "allow_rollup_hdrs": True,
+        "allow_direct": True,
+    }
+    answer = await _ask(wire, f"STREAM.CREATE.{config['name']}", config)
+    if answer.get("error", {}).get("err_code") == OTHER_CONFIGURATION:
+        answer = await _ask(wire, f"STREAM.UPDATE.{config['name']}", config)
+    _checked(answer)
+
+
+async def message_at(wire: Wire, name: str, subject: str) -> bytes | None:
+    """The newest message of a subject; None where there is none. Raises StreamAway, TimeoutError."""
+    answer = await _ask(wire, f"STREAM.MSG.GET.{name}", {"last_by_subj": subject})
+    if answer.get("error", {}).get("err_code") == NO_MESSAGE:
+        return None
+    return base64.b64decode(_checked(answer)["message"]["data"])
+
+
+async def purge_subject(wire: Wire, name: str, subject: str) -> None:
+    """Forget the messages of a subject. Raises StreamAway, TimeoutError."""
+    _checked(await _ask(wire, f"STREAM.PURGE.{name}", {"filter": subject}))
+
+
+def receipt(message: Message) -> None:
+    """Raises NoRoom or StreamAway unless this says that a message was kept."""
+    if message.status:
+        raise StreamAway(f"nobody keeps what was published ({message.status})")
+    _checked(json.loads(message.payload))
 
 
 async def purge(wire: Wire, name: str, upto: int) -> None:
@@ -73,10 +125,10 @@ class Reader:
     Its methods raise StreamAway and TimeoutError, after which it is of no more use.
     """
 
-    def __init__(self, wire: Wire, request: str, position: int) -> None:
+    def __init__(self, wire: Wire, consumer: str, position: int) -> None:
         self.position = position
         self._wire = wire
-        self._request = request
+        self._consumer = consumer
         self._inbox = new_inbox()
         self._found: list[Kept] = []
         self._wanted = 0
@@ -84,21 +136,23 @@ class Reader:
         self._sid = wire.listen(self._inbox, self._on_message)
 
     @classmethod
-    async def open(cls, wire: Wire, stream: str, after: int) -> Reader:
+    async def open(cls, wire: Wire, stream: str, after: int, *, subject: str = "") -> Reader:
+        """Of all subjects, or of one."""
         config = {
             "deliver_policy": "by_start_sequence",
             "opt_start_seq": max(1, after + 1),
             "ack_policy": "none",
             "inactive_threshold": FORGOTTEN_SECONDS * SECOND,
+            **({"filter_subject": subject} if subject else {}),
         }
         asked = {"stream_name": stream, "config": config}
         made = _checked(await _ask(wire, f"CONSUMER.CREATE.{stream}", asked))
-        return cls(wire, f"{API}.CONSUMER.MSG.NEXT.{stream}.{made['name']}", after)
+        return cls(wire, f"{stream}.{made['name']}", after)
 
     async def next(self, limit: int, wait: float) -> list[Kept]:
         """What is there, up to `limit`; if nothing is, what comes first within `wait` seconds."""
         await self._pull(limit, {"no_wait": True}, REQUEST_SECONDS)
-        if not self._found:
+        if not self._found and wait:
             await self._pull(1, {"expires": int(wait * SECOND)}, wait + REQUEST_SECONDS)
         found, self._found = self._found, []
         if found:
@@ -108,7 +162,8 @@ class Reader:
     async def _pull(self, limit: int, how: dict[str, Any], seconds: float) -> None:
         self._wanted = limit
         self._told = told = self._wire.answer()
-        self._wire.publish(self._request, json.dumps({"batch": limit, **how}).encode(), self._inbox)
+        request = f"{API}.CONSUMER.MSG.NEXT.{self._consumer}"
+        self._wire.publish(request, json.dumps({"batch": limit, **how}).encode(), self._inbox)
         async with asyncio.timeout(seconds):
             await told
 
@@ -132,6 +187,12 @@ class Reader:
     def close(self) -> None:
         self._wire.forget(self._sid)
 
+    def drop(self) -> None:
+        """The same, and the server need not remember it either."""
+        if not self._wire.closed:
+            self._wire.publish(f"{API}.CONSUMER.DELETE.{self._consumer}", b"")
+        self.close()
+
 
 async def _ask(wire: Wire, what: str, request: Mapping[str, Any]) -> dict[str, Any]:
     answer = await wire.request(f"{API}.{what}", json.dumps(request).encode(), seconds=REQUEST_SECONDS)
@@ -141,5 +202,7 @@ async def _ask(wire: Wire, what: str, request: Mapping[str, Any]) -> dict[str, A
 
 def _checked(answer: dict[str, Any]) -> dict[str, Any]:
     if error := answer.get("error"):
+        if error.get("err_code") in NO_ROOM:
+            raise NoRoom(error.get("description", ""))
         raise StreamAway(f"the message stream says {error.get('description', error)}")
     return answer

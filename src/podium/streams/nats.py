@@ -21,6 +21,7 @@ from types import TracebackType
 from podium.errors import StreamAway, TooLarge
 from podium.streams.base import Kept, Receive
 from podium.streams.jetstream import Reader, ensure_stream, last_position, purge
+from podium.streams.nats_address import Address
 from podium.streams.wire import Message, Wire, new_inbox
 
 log = logging.getLogger(__name__)
@@ -204,7 +205,8 @@ class NatsStream:
         self._reader = None
         self._max_payload = int(wire.info["max_payload"])
         subjects = [f"{self._prefix}.{subject}" for subject in KEPT_SUBJECTS]
-        await ensure_stream(wire, self._name, subjects, max_bytes=self._max_bytes)
+        replicas = Address.parse(self._url).replicas
+        await ensure_stream(wire, self._name, subjects, max_bytes=self._max_bytes, replicas=replicas)
         inbox = new_inbox()
         wire.listen(f"{inbox}.*", self._receipts.on_receipt)
         for subscription in self._subscriptions:

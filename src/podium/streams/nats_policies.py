@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
+from typing import Any
 
 import msgspec
 import nats
@@ -23,6 +24,7 @@ from nats.js.kv import KeyValue
 
 from podium.errors import RevisionTaken, StreamAway
 from podium.records import Policy
+from podium.streams.nats_address import Address
 from podium.streams.policies import policy_of
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ class NatsPolicyStore:
     """See `podium.streams.policies.PolicyStore`."""
 
     def __init__(self, url: str, endpoint: str) -> None:
-        self._url = url
+        self._address = Address.parse(url)
         self._endpoint = endpoint
         self._receive: Callable[[Policy], None] | None = None
 
@@ -45,7 +47,8 @@ class NatsPolicyStore:
         with _translated():
             async with asyncio.timeout(FIRST_SECONDS):  # endless reconnects make the first try endless too
                 self._client: Client = await nats.connect(
-                    self._url,
+                    self._address.server,
+                    **self._credentials(),
                     connect_timeout=2,
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=RETRY_SECONDS,
@@ -87,6 +90,12 @@ class NatsPolicyStore:
             await self._client.flush()
         await self._catch_up()
 
+    def _credentials(self) -> dict[str, Any]:
+        address = self._address
+        known = {"user": address.user, "password": address.password} if address.user else {}
+        trusted = {"tls": address.trust()} if address.encrypted or address.ca else {}
+        return {**known, **trusted, "tls_hostname": address.name}
+
     # --- the bucket -------------------------------------------------------------------------
 
     async def _open(self) -> KeyValue:
@@ -95,7 +104,9 @@ class NatsPolicyStore:
             return await jetstream.key_value(BUCKET)
         except BucketNotFoundError:
             return await jetstream.create_key_value(
-                KeyValueConfig(bucket=BUCKET, history=1, storage=StorageType.FILE)
+                KeyValueConfig(
+                    bucket=BUCKET, history=1, storage=StorageType.FILE, replicas=self._address.replicas
+                )
             )
 
     async def _newest(self) -> bytes | None:

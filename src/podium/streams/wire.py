@@ -13,17 +13,17 @@ import asyncio
 import json
 import logging
 import secrets
+import ssl
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
-from urllib.parse import unquote, urlsplit
 
 from podium.errors import StreamAway
+from podium.streams.nats_address import Address
 
 log = logging.getLogger(__name__)
 
-PORT = 4222
 BUFFER_BYTES = 128 * 1024
 KEPT_BUFFER_BYTES = 1024 * 1024
 """A buffer that a large message made larger than this is given back after it."""
@@ -52,6 +52,8 @@ class Wire(asyncio.BufferedProtocol):
     has come the connection looks away for `linger` seconds.
     """
 
+    _transport: asyncio.Transport
+
     def __init__(self, ended: Callable[[], None]) -> None:
         self.closed = False
         self.linger = 0.0
@@ -69,26 +71,40 @@ class Wire(asyncio.BufferedProtocol):
 
     @classmethod
     async def open(cls, url: str, *, ended: Callable[[], None]) -> Wire:
-        """A connection that the server has let in. Raises StreamAway, OSError.
+        """A connection that the server has let in. Raises StreamAway, OSError, ProjectError.
 
         `ended` is called once when it ends, unless that was by `close`.
         """
-        address = urlsplit(url)
+        address = Address.parse(url)
         loop = asyncio.get_running_loop()
-        host, port = address.hostname or "localhost", address.port or PORT
-        _, wire = await loop.create_connection(lambda: cls(ended), host, port)
+        _, wire = await loop.create_connection(lambda: cls(ended), address.host, address.port)
         try:
             await wire._greeted
-            wire._introduce(unquote(address.username or ""), unquote(address.password or ""))
+            if address.encrypted or wire.info.get("tls_required"):
+                await wire._encrypt(address)
+            wire._introduce(address.user, address.password)
             await wire.settle()
         except BaseException:
             wire.close()
             raise
         return wire
 
+    async def _encrypt(self, address: Address) -> None:
+        """The server has said who it is in clear; before a password follows, both change to TLS."""
+        if not (self.info.get("tls_required") or self.info.get("tls_available")):
+            raise StreamAway(f"{address.server} does not speak TLS, so it is sent no password")
+        loop = asyncio.get_running_loop()
+        try:
+            transport = await loop.start_tls(
+                self._transport, self, address.trust(), server_hostname=address.name
+            )
+        except ssl.SSLError as error:
+            raise StreamAway(f"no TLS with {address.server}: {_reason(error)}") from None
+        if transport is None:
+            raise StreamAway(f"no TLS with {address.server}: it hung up")
+        self._transport = transport
+
     def _introduce(self, user: str, password: str) -> None:
-        if self.info.get("tls_required"):  # before a password is sent in clear
-            raise StreamAway("the broker asks for TLS, which frames do not speak yet")
         about = {
             "verbose": False,
             "pedantic": False,
@@ -190,7 +206,7 @@ class Wire(asyncio.BufferedProtocol):
     # --- in ---------------------------------------------------------------------------------
 
     def connection_made(self, transport: Any) -> None:
-        self._transport: asyncio.Transport = transport
+        self._transport = transport
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._view[self._filled :]
@@ -311,6 +327,12 @@ def _status(head: bytes) -> str:
     """The number in a header's first line, as in `NATS/1.0 503`."""
     words = head.partition(NEWLINE)[0].split()
     return words[1].decode() if len(words) > 1 else ""
+
+
+def _reason(error: ssl.SSLError) -> str:
+    """The library's own words, without the place in its source."""
+    words = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else error.reason
+    return str(words or error)
 
 
 def _nobody() -> None:

@@ -21,9 +21,11 @@ from podium.models.checks import Check, Verdict
 from podium.models.examples import Examples
 from podium.models.process.child import Launch
 from podium.models.values import rows_of, take
+from podium.protocol import large
 from podium.protocol.frames import InputFrame, ScoresFrame, encode
 from podium.schema import Columns, Kind, Schema
 from podium.streams.base import Stream
+from podium.streams.connect import objects
 from podium.workers.asker import ANSWER_SECONDS, Asker
 from podium.workers.outside import END_SECONDS, Outside, Place
 from podium.workers.own import Silent, scores_in
@@ -32,6 +34,7 @@ QUIET_SECONDS = 0.3
 """So long nothing is heard of a frame that is not to be scored, and that came before one that was."""
 
 MANY, LARGE, FRAMES = 100, 4096, 50
+STORE_BYTES = 16 * 1024 * 1024
 _SAME = 1e-9
 ROLE = "canary"
 
@@ -204,6 +207,28 @@ class Suite:
         await self._scored(self._gateway.frame(self._rows(6), rows=[2, 1, 3]))
         return "requests of 2, 1 and 3 rows"
 
+    async def large_columns(self) -> str:
+        """Its scores, or an error, but no silence."""
+        frame = self._gateway.frame(self._rows(1))
+        expected = await self._scored(frame)
+        async with objects(self._place.url, self._place.endpoint, ttl=60.0, max_bytes=STORE_BYTES) as store:
+            references, emptied = {}, {}
+            for name, packed in frame.columns.items():
+                content = large.content(packed)
+                references[name], emptied[name] = large.reference(content), large.emptied(packed)
+                found = references[name]
+                await store.put(found.object, content, sha256=found.digest)
+            elsewhere = msgspec.structs.replace(
+                self._gateway.frame(self._rows(1)), large=references, columns=emptied
+            )
+            self._gateway.send(elsewhere)
+            answer = await self._gateway.answer(elsewhere.seq)
+        if answer.error:
+            return f"it answers the error {answer.error!r:.80}"
+        if not self._same(self._scores(elsewhere, answer), expected):
+            raise _Failed("the scores of a frame by reference are others than those of the same frame")
+        return "columns by reference are fetched, and give the same scores"
+
     async def frames_together(self) -> str:
         expected = await self._scored(self._gateway.frame(self._rows(FRAMES)))
         frames = [
@@ -350,6 +375,8 @@ _PROBE = (
     "of your own only once you have subscribed to `input` and `probe.MODEL@VERSION`"
 )
 
+_LARGE = "fetch what `large` names, or answer with an `error`; silence counts as a crash"
+
 CHECKS: Sequence[_Named] = (
     _Named("starts", Suite.starts, _JOIN),
     _Named("probes", Suite.joins, _PROBE),
@@ -367,6 +394,7 @@ CHECKS: Sequence[_Named] = (
     _Named("unknown fields", Suite.unknown_fields, "ignore fields that you do not know"),
     _Named("a tensor that lies", Suite.lies, _LIVE_ON),
     _Named("a missing input", Suite.failure, _ERROR),
+    _Named("large columns", Suite.large_columns, _LARGE),
     _Named("a large frame", Suite.large, _SCORES),
     _Named("the broker restarts", Suite.restart, "connect again, and subscribe again"),
     _Named("SIGTERM", Suite.drains, _END),

@@ -18,13 +18,18 @@ import msgspec
 
 from podium.counters import Board
 from podium.errors import BadInput, PodiumError, TooLarge
-from podium.protocol.frames import ProbeFrame, Reader, ScoresFrame, Work, encode, pack
+from podium.protocol.frames import ProbeFrame, Reader, ScoresFrame, Tensor, Work, encode, pack
+from podium.protocol.large import restored
 from podium.records import Contender
 from podium.streams.base import Stream, Subscription
+from podium.streams.objects import ObjectStore
 from podium.workers.scoring import Scored, Scorer, score_frames
 from podium.workers.tally import Tally
 
 log = logging.getLogger(__name__)
+
+FETCHES = 2
+"""So many frames with large inputs are in memory at a time: one is scored while the next one comes."""
 
 _no_ids = msgspec.Raw(msgspec.msgpack.encode([]))
 
@@ -38,12 +43,16 @@ class Worker:
         scorer: Scorer,
         stream: Stream,
         board: Board,
+        store: ObjectStore,
         *,
         batch_rows: int = 4096,
     ) -> None:
         self._contender = contender
         self._scorer = scorer
         self._stream = stream
+        self._store = store
+        self._fetching: set[asyncio.Task[None]] = set()
+        self._fetches = asyncio.Semaphore(FETCHES)
         self._batch_rows = batch_rows
         self._source = f"worker-{secrets.token_hex(8)}"
         self._seq = 0
@@ -72,7 +81,7 @@ class Worker:
         self._tally.ready(0)
         for subscription in self._subscriptions:
             await subscription.close()
-        while self._waiting and not self._loop.done():
+        while (self._waiting or self._fetching) and not self._loop.done():
             await asyncio.sleep(0.01)
         self._loop.cancel()
         await asyncio.gather(self._loop, return_exceptions=True)
@@ -114,10 +123,48 @@ class Worker:
             outcomes.append("")
             # One that has expired is recorded as an error in our name; one that does not name us was sent
             # before we joined or after we left, and nobody waits for our scores.
-            if frame.expires > now and (frame.contenders is None or self._name in frame.contenders):
+            if frame.expires <= now or (frame.contenders is not None and self._name not in frame.contenders):
+                continue
+            if frame.large is not None:
+                self._start_fetch(frame)
+            else:
                 frames.append(frame)
                 rows += len(frame.deadline) if frame.rows is None else sum(frame.rows)
         return frames, outcomes
+
+    # --- what is too large for a frame ------------------------------------------------------
+
+    def _start_fetch(self, frame: Work) -> None:
+        """Frames whose data is here are scored meanwhile."""
+        task = asyncio.create_task(self._fetch_and_score(frame), name=f"worker {self._name} fetches")
+        self._fetching.add(task)
+        task.add_done_callback(self._fetching.discard)
+
+    async def _fetch_and_score(self, frame: Work) -> None:
+        """Alone: to put many megabytes beside others saves nothing."""
+        async with self._fetches:
+            try:
+                async with asyncio.timeout(frame.expires / 1e6 - time.time()):
+                    columns = await self._whole(frame)
+            except TimeoutError:
+                return  # it has expired, and is recorded as an error in our name
+            except PodiumError as error:
+                queue_ms = time.time_ns() / 1e6 - frame.sent / 1000
+                self._send(frame, Scored(error=f"a large input is not there: {error}"), queue_ms, 0.0)
+                return
+            try:
+                self._score([msgspec.structs.replace(frame, columns=columns)])
+            except Exception:  # as above
+                log.exception("a large frame has no scores")
+
+    async def _whole(self, frame: Work) -> dict[str, Tensor]:
+        """The frame's columns, with the data of those that the model takes. Raises BodyLost, StreamAway."""
+        columns = dict(frame.columns)
+        for name, reference in (frame.large or {}).items():
+            if name in self._scorer.inputs and name in columns:
+                content = await self._store.get(reference.object)
+                columns[name] = await asyncio.to_thread(restored, columns[name], reference, content)
+        return columns
 
     def _score(self, frames: Sequence[Work]) -> None:
         started, clock = time.time_ns() // 1000, time.perf_counter()

@@ -38,7 +38,7 @@ def micros(value: Any) -> int:
 def test_a_request_of_one_row() -> None:
     frame = Process().input(["a"], {"bmi": np.array([0.05])}, callers=["10.0.0.1"], traces=["00-aa-bb-01"])
     (row,) = shown(Requests(INPUTS), [frame])
-    assert list(row) == ["id", "received", "day", "caller", "key", "row", "in_bmi", "trace"]
+    assert list(row) == ["id", "received", "day", "caller", "key", "row", "in_bmi", "trace", "digests"]
     assert micros(row.pop("received")) == NOW
     assert row == {
         "id": "a",
@@ -48,6 +48,7 @@ def test_a_request_of_one_row() -> None:
         "row": 0,
         "in_bmi": 0.05,
         "trace": "00-aa-bb-01",
+        "digests": None,
     }
 
 

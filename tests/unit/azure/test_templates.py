@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -54,20 +52,6 @@ def test_bicep_parses(name: str) -> None:
 @pytest.mark.parametrize("name", TERRAFORM)
 def test_terraform_parses(name: str) -> None:
     assert hcl2.loads(FILES[name])
-
-
-@pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not installed")
-@pytest.mark.parametrize("name", TERRAFORM)
-def test_terraform_is_formatted(name: str) -> None:
-    done = subprocess.run(
-        ["terraform", "fmt", "-check", "-diff", "-"],
-        input=FILES[name],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_both_make_the_same_kinds_of_resources() -> None:

@@ -24,6 +24,7 @@ from podium.counters import Board
 from podium.errors import NodeError
 from podium.gateway.grpc import GrpcGateway
 from podium.gateway.grpc_server import GrpcServer
+from podium.gateway.large import LargeInputs, Room
 from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
 from podium.protocol import inference
@@ -78,10 +79,12 @@ async def door(world: World, **settings: Any) -> AsyncIterator[Door]:
     """No contender works here unless the test has started one."""
     told = run(**settings)
     async with AsyncExitStack() as stack:
-        predictor = await stack.enter_async_context(Predictor(told, world.stream, world.board))
+        predictor = await stack.enter_async_context(
+            Predictor(told, world.stream, world.board, LargeInputs(told.large, world.store))
+        )
         probes = Probes(told.policy, world.stream, contenders=told.policy.scoring)
         await stack.enter_async_context(probes)
-        methods = GrpcGateway(told, predictor, probes).methods()
+        methods = GrpcGateway(told, predictor, probes, Room(1)).methods()
         server = await stack.enter_async_context(GrpcServer(methods, "127.0.0.1:0", LIMITS))
         address = f"127.0.0.1:{server.port}"
         # A connection of its own: others of this process would share one.

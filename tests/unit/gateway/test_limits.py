@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podium.errors import InvalidInput, SlowBody, TooLarge
+from podium.gateway.large import Room
 from podium.gateway.limits import Bodies, caller_id, deadline_ms
 from podium.gateway.rsgi import HeaderList
 from podium.run import Limits
@@ -50,7 +51,7 @@ def scope(length: str | None) -> Any:
 
 
 async def read(sender: Sender, length: str | None, **limits: Any) -> bytes:
-    async with Bodies(Limits(**limits)) as bodies, asyncio.timeout(10):
+    async with Bodies(Limits(**limits), Room(1)) as bodies, asyncio.timeout(10):
         return await bodies.read(scope(length), sender)
 
 
@@ -59,13 +60,13 @@ async def test_a_refused_body_is_read_on_for_a_while_so_that_its_sender_sees_the
     chunks: int, read: int
 ) -> None:
     sender = Sender(*[b"x" * 10] * chunks)
-    async with Bodies(Limits(body_bytes=10)) as bodies, asyncio.timeout(10):
+    async with Bodies(Limits(body_bytes=10), Room(1)) as bodies, asyncio.timeout(10):
         await bodies.discard(sender)
     assert sender.read == read
 
 
 async def test_a_refused_body_that_does_not_end_is_left_alone_in_time() -> None:
-    async with Bodies(Limits(body_seconds=0.05)) as bodies, asyncio.timeout(10):
+    async with Bodies(Limits(body_seconds=0.05), Room(1)) as bodies, asyncio.timeout(10):
         await bodies.discard(Sender(b"x", never_ends=True))
 
 
@@ -96,7 +97,7 @@ async def test_a_body_that_does_not_end_is_cut_off(length: str | None) -> None:
 
 
 async def test_a_slow_body_does_not_take_the_others_with_it() -> None:
-    async with Bodies(Limits(body_seconds=0.02)) as bodies, asyncio.timeout(10):
+    async with Bodies(Limits(body_seconds=0.02), Room(1)) as bodies, asyncio.timeout(10):
         slow = asyncio.create_task(bodies.read(scope("10"), Sender(never_ends=True)))
         while not slow.done():
             assert await bodies.read(scope("1"), Sender(b"x")) == b"x"

@@ -18,7 +18,9 @@ from podium.gateway.lineup import Lineup
 from podium.gateway.outgoing import FRAME_BYTES, FRAME_ROWS, FrameBuilder, row_counts
 from podium.gateway.requests import Request
 from podium.protocol.frames import InputFrame, row_slices, unpack
+from podium.protocol.large import HEAD_BYTES
 from podium.records import Policy
+from podium.run import Large
 from podium.schema import Field, Kind, Schema
 from podium.validation import Rows, Validator
 
@@ -43,9 +45,21 @@ LOOP = asyncio.new_event_loop()
 LOOP.close()
 
 
-def builder(schema: Schema, outputs: Schema = NONE) -> FrameBuilder:
+def builder(
+    schema: Schema,
+    outputs: Schema = NONE,
+    *,
+    limit: int = 16 * 1024 * 1024,
+    threshold: int = Large().threshold,
+) -> FrameBuilder:
     return FrameBuilder(
-        schema, outputs, source="gateway-1", reply="scores.gateway-1", patience=2.0, limit=16 * 1024 * 1024
+        schema,
+        outputs,
+        source="gateway-1",
+        reply="scores.gateway-1",
+        patience=2.0,
+        limit=limit,
+        threshold=threshold,
     )
 
 
@@ -55,7 +69,8 @@ def request(rows: Rows, *, began: float | None = None, **wishes: Any) -> Request
 
 
 def built(schema: Schema, requests: Sequence[Request]) -> InputFrame:
-    return builder(schema).frame(requests, seq=7, line=Lineup(POLICY))
+    made = builder(schema)
+    return made.frame(requests, seq=7, line=Lineup(POLICY), columns=made.columns(requests))
 
 
 row = st.fixed_dictionaries(
@@ -115,7 +130,7 @@ FIXED = Schema((Field(name="x", type=Kind.FLOAT, shape=(MEGABYTE // 8,)),))
     [
         (WIDE, NONE, np.zeros((1, MEGABYTE // 8))),
         (FIXED, NONE, np.zeros((1, MEGABYTE // 8))),
-        (LETTERS, NONE, ["a" * MEGABYTE]),
+        (LETTERS, NONE, ["a" * (MEGABYTE - HEAD_BYTES)]),
         (Schema((Field(name="x", type=Kind.FLOAT),)), FIXED, [1.0]),
     ],
 )
@@ -123,6 +138,22 @@ def test_no_load_outgrows_what_the_stream_takes(inputs: Schema, outputs: Schema,
     requests = [request(Rows([column], 1, True)) for _ in range(9)]
     loads = list(builder(inputs, outputs).loads(requests))
     assert [len(load) for load in loads] == [FRAME_BYTES // MEGABYTE] * 2 + [1]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "limit", "together"),
+    [
+        (8 * MEGABYTE, 8 * MEGABYTE, 2),  # a quarter of what the stream takes
+        (3 * MEGABYTE, 16 * MEGABYTE, 3),  # the threshold
+        (3 * MEGABYTE, 8 * MEGABYTE, 2),
+    ],
+)
+def test_a_load_is_not_over_the_threshold_nor_a_quarter_of_the_largest_message(
+    threshold: int, limit: int, together: int
+) -> None:
+    made = builder(WIDE, threshold=threshold, limit=limit)
+    requests = [request(Rows([np.zeros((1, MEGABYTE // 8))], 1, True)) for _ in range(2 * together)]
+    assert [len(load) for load in made.loads(requests)] == [together, together]
 
 
 def test_a_request_that_is_large_alone_travels_alone() -> None:

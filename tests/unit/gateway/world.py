@@ -11,12 +11,14 @@ from typing import Any
 from tests.unit.workers.stage import FOREST, INPUTS, LINEAR, OUTPUTS, PATIENCE, Listener, Model, scores_frame
 
 from podium.counters import Board, read, total
+from podium.gateway.large import LargeInputs
 from podium.gateway.predict import Predictor
 from podium.protocol.frames import KeptFrame, Reader, encode
 from podium.records import Answer, Contender, Policy
-from podium.run import Limits, Run, WorkerSettings
+from podium.run import Large, Limits, Run, WorkerSettings
 from podium.schema import Schema
 from podium.streams.memory import MemoryBroker, MemoryStream
+from podium.streams.memory_objects import MemoryCellar, MemoryObjectStore
 from podium.validation import Rows
 from podium.workers.worker import Worker
 
@@ -33,6 +35,7 @@ def run(
     inputs: Schema = INPUTS,
     in_flight: int = 100,
     patience: float = 60.0,
+    large: Large | None = None,
 ) -> Run:
     """Linear is the champion; forest is let in at `second_ms`."""
     return Run(
@@ -51,6 +54,7 @@ def run(
         registry="",
         run_dir="",
         limits=Limits(in_flight=in_flight),
+        large=large or Large(),
         workers={"linear": WorkerSettings(timeout=patience)},
     )
 
@@ -62,12 +66,18 @@ class World:
         self.broker = broker
         self.stream = stream
         self.board = board
+        self.cellar = MemoryCellar()
+        self.store = MemoryObjectStore(self.cellar)
 
     def gateway(self, **settings: Any) -> Predictor:
-        return Predictor(run(**settings), self.stream, self.board)
+        told = run(**settings)
+        return Predictor(told, self.stream, self.board, self.large(told))
+
+    def large(self, told: Run) -> LargeInputs:
+        return LargeInputs(told.large, self.store)
 
     def worker(self, contender: Contender, model: Model) -> AbstractAsyncContextManager[Worker]:
-        return Worker(contender, model, self.stream, self.board)
+        return Worker(contender, model, self.stream, self.board, self.store)
 
     def kept(self, kind: type[Any]) -> list[Any]:
         frames = [KEPT.read(kept.payload) for kept in self.broker.read(0, 1000)]

@@ -1,22 +1,20 @@
-"""What only Service Bus does: locks, dead letters, a full topic, keys, and what its errors become."""
+"""What only Service Bus does: locks, dead letters, a full topic, keys."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import inspect
 import secrets
 import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
-from azure.servicebus import exceptions
 from tests.servicebus.running import MAX_MESSAGE, Running
 
-from podium.errors import ProjectError, StreamAway, TooLarge
+from podium.errors import ProjectError, TooLarge
 from podium.streams.servicebus import ServiceBusStream
-from podium.streams.servicebus_address import CONNECTION, EMULATOR_ADMIN, Address, translated
-from podium.streams.servicebus_entities import LOCK, NAME_LENGTH, subscription_name
+from podium.streams.servicebus_address import CONNECTION
+from podium.streams.servicebus_entities import LOCK
 
 PATIENCE = 15.0
 LEFT_OPEN = pytest.mark.filterwarnings(  # the SDK leaves the socket of a broken connection to the collector
@@ -143,63 +141,3 @@ async def test_a_model_on_the_stream_itself_needs_nats(broker: Running, endpoint
     async with ServiceBusStream(broker.url(), endpoint) as stream:
         with pytest.raises(ProjectError, match="needs a NATS stream"):
             await stream.subscribe("scores.*", print)
-
-
-# --- addresses and errors -------------------------------------------------------------------
-
-
-def test_an_address_has_the_namespace_and_where_policies_are() -> None:
-    found = Address.of("servicebus://shop.servicebus.windows.net?policies=https://a.table.core.windows.net")
-    assert found == Address("shop.servicebus.windows.net", "https://a.table.core.windows.net", EMULATOR_ADMIN)
-
-
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("servicebus://", "expected servicebus://NAMESPACE"),
-        ("servicebus://shop.servicebus.windows.net/topic", "expected servicebus://NAMESPACE"),
-        ("servicebus://key:secret@shop.servicebus.windows.net", f"secrets in {CONNECTION}"),
-        ("servicebus://shop.servicebus.windows.net?policy=x", "`policy` is not known"),
-    ],
-)
-def test_what_is_no_address_says_what_was_expected(url: str, words: str) -> None:
-    with pytest.raises(ProjectError, match=words):
-        Address.of(url)
-
-
-@pytest.mark.parametrize(
-    ("said", "words"),
-    [
-        ("Endpoint=sb://other.servicebus.windows.net;SharedAccessKeyName=a;SharedAccessKey=b", "is not for"),
-        ("shop.servicebus.windows.net", "is no connection string"),
-    ],
-)
-def test_a_wrong_connection_string_says_what_is_wrong(
-    said: str, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(CONNECTION, said)
-    with pytest.raises(ProjectError, match=words):
-        Address.of("servicebus://shop.servicebus.windows.net").client()
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        kind
-        for _, kind in inspect.getmembers(exceptions, inspect.isclass)
-        if issubclass(kind, Exception) and kind.__module__ == exceptions.__name__
-    ],
-)
-def test_every_error_of_the_sdk_becomes_one_of_ours_in_one_line(kind: type[Exception]) -> None:
-    needs_words = kind in (exceptions.ServiceBusError, exceptions.AutoLockRenewFailed)
-    error = kind("two\nlines") if needs_words or kind is exceptions.AutoLockRenewTimeout else kind()
-    with pytest.raises((ProjectError, StreamAway)) as raised, translated("trying"):
-        raise error
-    assert "\n" not in str(raised.value)
-
-
-def test_names_of_subscriptions_are_short_enough_and_differ() -> None:
-    names = [subscription_name("input", owner) for owner in ("a" * 200, "a" * 201, "linear@9f2c1ab04d5e")]
-    assert len(set(names)) == 3
-    assert all(len(name) <= NAME_LENGTH for name in names)
-    assert names[2].startswith("input.linear-9f2c1ab04d5e-")

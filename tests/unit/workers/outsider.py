@@ -63,8 +63,11 @@ async def main() -> None:
             nonlocal seq
             seq += "careless" not in MISTAKES
             try:
-                columns = {"y": FACTOR * array(frame.columns["x"])}
-                scores = answer(frame, seq, frame.ids, pack(columns))
+                if frame.large:
+                    scores = answer(frame, seq, frame.ids, {}, "data by reference is not fetched here")
+                else:
+                    columns = {"y": FACTOR * array(frame.columns["x"])}
+                    scores = answer(frame, seq, frame.ids, pack(columns))
             except (BadInput, KeyError) as error:
                 if isinstance(error, BadInput):
                     return

@@ -13,12 +13,15 @@ import numpy as np
 from podium.protocol.frames import Frame, InputFrame, KeptFrame, Reader, ScoresFrame, encode, pack
 from podium.records import Contender, Role
 from podium.schema import Columns, Field, Kind, Schema
+from podium.streams.memory_objects import MemoryCellar, MemoryObjectStore
 
 PATIENCE = 10.0
 INPUTS = Schema((Field(name="x", type=Kind.FLOAT),))
 OUTPUTS = Schema((Field(name="y", type=Kind.FLOAT),))
 LINEAR = Contender(model="linear", version="9f2c1ab04d5e", number=1, role=Role.CHAMPION)
 FOREST = Contender(model="forest", version="0a1b2c3d4e5f", number=1, role=Role.CHALLENGER)
+STORE = MemoryObjectStore(MemoryCellar())
+"""Of those who have nothing large."""
 
 
 class Model:

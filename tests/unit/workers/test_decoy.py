@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from tests.unit.workers.stage import LINEAR, Listener, message, now, times
+from tests.unit.workers.stage import LINEAR, STORE, Listener, message, now, times
 
 from podium.counters import Board, read, total
 from podium.streams.memory import MemoryBroker, MemoryStream
@@ -26,7 +26,7 @@ async def test_the_decoy_keeps_the_very_bytes_that_the_workers_get(board: Board)
         kept, scores = Listener(), Listener()
         await stream.subscribe("decoy", kept)
         await stream.subscribe("scores.gateway-1", scores)
-        async with Decoy(stream, board), Worker(LINEAR, times(2), stream, board):
+        async with Decoy(stream, board), Worker(LINEAR, times(2), stream, board, STORE):
             for payload in sent:
                 stream.publish("input", payload)
             frames = await kept.first(2)

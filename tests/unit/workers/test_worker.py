@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from tests.unit.workers.stage import LINEAR, Listener, Model, input_frame, message, now, times, until
+from tests.unit.workers.stage import LINEAR, STORE, Listener, Model, input_frame, message, now, times, until
 
 from podium.counters import Board, distribution, read, total
 from podium.protocol.frames import ProbeFrame, ScoresFrame, encode, pack, unpack
@@ -54,7 +54,7 @@ def ids(frame: ScoresFrame) -> Any:
 async def test_a_frames_scores_go_to_its_return_address(
     stream: MemoryStream, scores: Listener, board: Board
 ) -> None:
-    async with Worker(LINEAR, times(2), stream, board):
+    async with Worker(LINEAR, times(2), stream, board, STORE):
         stream.publish("input", message([1.0, 2.0, 3.0], seq=7, rows=[2, 1]))
         (frame,) = await scores.first(1)
     assert values(frame) == [2.0, 4.0, 6.0]
@@ -71,8 +71,8 @@ async def test_the_workers_of_one_contender_share_its_frames(
 ) -> None:
     async with (
         MemoryStream(broker) as other,
-        Worker(LINEAR, times(2), stream, board),
-        Worker(LINEAR, times(2), other, board),
+        Worker(LINEAR, times(2), stream, board, STORE),
+        Worker(LINEAR, times(2), other, board, STORE),
     ):
         for seq in range(6):
             stream.publish("input", message([1.0], seq=seq))
@@ -84,7 +84,7 @@ async def test_the_workers_of_one_contender_share_its_frames(
 async def test_what_a_worker_sends_is_numbered_in_order(
     stream: MemoryStream, scores: Listener, board: Board
 ) -> None:
-    async with Worker(LINEAR, times(2), stream, board):
+    async with Worker(LINEAR, times(2), stream, board, STORE):
         for value in (1.0, 13.0, 2.0):
             stream.publish("input", message([value]))
         found = await scores.first(3)
@@ -95,7 +95,7 @@ async def test_frames_that_wait_are_one_prediction(
     stream: MemoryStream, scores: Listener, board: Board
 ) -> None:
     model = times(2)
-    async with Worker(LINEAR, model, stream, board):
+    async with Worker(LINEAR, model, stream, board, STORE):
         for seq in range(5):
             stream.publish("input", message([float(seq)], seq=seq))
         found = await scores.first(5)
@@ -107,7 +107,7 @@ async def test_a_prediction_takes_no_further_frame_once_it_has_its_rows(
     stream: MemoryStream, scores: Listener, board: Board
 ) -> None:
     model = times(2)
-    async with Worker(LINEAR, model, stream, board, batch_rows=4):
+    async with Worker(LINEAR, model, stream, board, STORE, batch_rows=4):
         for seq in range(5):
             stream.publish("input", message([1.0, 2.0, 3.0], seq=seq))
         await scores.first(5)
@@ -117,7 +117,7 @@ async def test_a_prediction_takes_no_further_frame_once_it_has_its_rows(
 async def test_a_model_that_fails_says_so_at_once(
     stream: MemoryStream, scores: Listener, board: Board
 ) -> None:
-    async with Worker(LINEAR, times(2), stream, board):
+    async with Worker(LINEAR, times(2), stream, board, STORE):
         stream.publish("input", message([13.0]))
         stream.publish("input", message([1.0, 13.0]))
         alone, beside = await scores.first(2)
@@ -130,7 +130,7 @@ async def test_scores_past_their_deadline_are_sent_and_called_late(
     stream: MemoryStream, scores: Listener, board: Board
 ) -> None:
     deadlines = [now() - 1, now() + 60_000_000]
-    async with Worker(LINEAR, times(2), stream, board):
+    async with Worker(LINEAR, times(2), stream, board, STORE):
         stream.publish("input", message([1.0, 2.0], deadline=deadlines))
         (frame,) = await scores.first(1)
     assert (frame.late, values(frame)) == ([0], [2.0, 4.0])
@@ -140,7 +140,7 @@ async def test_a_frame_that_has_expired_is_not_scored(
     stream: MemoryStream, scores: Listener, board: Board
 ) -> None:
     model = times(2)
-    async with Worker(LINEAR, model, stream, board):
+    async with Worker(LINEAR, model, stream, board, STORE):
         stream.publish("input", message([1.0, 1.0], seq=1, expires=now() - 1))
         stream.publish("input", message([2.0], seq=2))
         found = await scores.first(1)
@@ -160,7 +160,7 @@ async def test_a_frame_that_has_expired_is_not_scored(
 async def test_junk_is_dropped_and_the_next_frame_scored(
     stream: MemoryStream, scores: Listener, board: Board, junk: bytes
 ) -> None:
-    async with Worker(LINEAR, times(2), stream, board):
+    async with Worker(LINEAR, times(2), stream, board, STORE):
         stream.publish("input", junk)
         stream.publish("input", message([1.0], seq=2))
         found = await scores.first(1)
@@ -170,7 +170,7 @@ async def test_junk_is_dropped_and_the_next_frame_scored(
 async def test_a_frame_that_contradicts_itself_is_an_error_and_the_next_is_scored(
     stream: MemoryStream, scores: Listener, board: Board
 ) -> None:
-    async with Worker(LINEAR, times(2), stream, board):
+    async with Worker(LINEAR, times(2), stream, board, STORE):
         stream.publish("input", message([1.0, 2.0], seq=1, rows=[1]))
         stream.publish("input", message([1.0], seq=2))
         wrong, right = await scores.first(2)
@@ -183,7 +183,7 @@ async def test_text_that_no_message_can_carry_does_not_end_the_worker(
     outputs = Schema((Field(name="y", type=Kind.STRING),))
     texts = iter(["\ud800", "fine"])
     model = Model(lambda columns: {"y": np.array([next(texts)])}, outputs=outputs)
-    async with Worker(LINEAR, model, stream, board):
+    async with Worker(LINEAR, model, stream, board, STORE):
         stream.publish("input", message([1.0], seq=1))
         await until(lambda: len(model.asked) == 1)
         stream.publish("input", message([1.0], seq=2))
@@ -197,7 +197,7 @@ async def test_scores_that_are_too_large_are_an_error(tmp_path: Path, board: Boa
     async with MemoryStream(MemoryBroker(max_payload=4000)) as stream:
         scores = Listener()
         await stream.subscribe("scores.gateway-1", scores)
-        async with Worker(LINEAR, model, stream, board):
+        async with Worker(LINEAR, model, stream, board, STORE):
             stream.publish("input", message([1.0]))
             (frame,) = await scores.first(1)
     assert frame.error.startswith("the scores are too large")
@@ -205,7 +205,7 @@ async def test_scores_that_are_too_large_are_an_error(tmp_path: Path, board: Boa
 
 
 async def test_everything_is_counted(stream: MemoryStream, scores: Listener, board: Board) -> None:
-    async with Worker(LINEAR, times(2), stream, board):
+    async with Worker(LINEAR, times(2), stream, board, STORE):
         assert total(read(board.path), "ready", model="linear") == 1
         stream.publish("input", message([1.0, 13.0, 2.0], deadline=[now() - 1, now() - 1, now() + 10**8]))
         await scores.first(1)
@@ -222,7 +222,7 @@ async def test_everything_is_counted(stream: MemoryStream, scores: Listener, boa
 async def test_a_worker_that_leaves_takes_nothing_new_and_scores_what_it_has(
     stream: MemoryStream, scores: Listener, board: Board
 ) -> None:
-    async with Worker(LINEAR, times(2), stream, board):
+    async with Worker(LINEAR, times(2), stream, board, STORE):
         for seq in range(3):
             stream.publish("input", message([1.0], seq=seq))
     stream.publish("input", message([1.0], seq=3))
@@ -235,7 +235,7 @@ async def test_a_probe_is_answered_without_a_score(stream: MemoryStream, board: 
     answers = Listener()
     await stream.subscribe("probed.1", answers)
     probe = ProbeFrame(endpoint="diabetes", revision=3, source="gateway-1", seq=5, reply="probed.1")
-    async with Worker(LINEAR, times(2), stream, board):
+    async with Worker(LINEAR, times(2), stream, board, STORE):
         stream.publish(f"probe.{LINEAR.name}", b"junk")
         stream.publish(f"probe.{LINEAR.name}", encode(probe))
         (frame,) = await answers.first(1)
@@ -253,7 +253,7 @@ async def test_the_columns_that_a_model_does_not_use_are_nothing_to_it(
     stream: MemoryStream, scores: Listener, board: Board
 ) -> None:
     columns = pack({"age": np.array([40]), "x": np.array([3.0]), "city": np.array(["Linz"], object)})
-    async with Worker(LINEAR, times(2), stream, board):
+    async with Worker(LINEAR, times(2), stream, board, STORE):
         stream.publish("input", message([3.0], columns=columns))
         (frame,) = await scores.first(1)
     assert values(frame) == [6.0]

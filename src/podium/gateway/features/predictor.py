@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from types import TracebackType
 
 from podium.counters import Board
 from podium.gateway.features.sources import source_of
 from podium.gateway.features.step import Step
+from podium.gateway.large import LargeInputs
 from podium.gateway.predict import Predictor
 from podium.gateway.requests import Request
 from podium.run import Features, Run
@@ -22,15 +22,16 @@ class FeaturedPredictor(Predictor):
     All requests that would leave together are looked up together.
     """
 
-    def __init__(self, run: Run, features: Features, stream: Stream, board: Board) -> None:
-        super().__init__(run, stream, board)
+    def __init__(
+        self, run: Run, features: Features, stream: Stream, board: Board, large: LargeInputs
+    ) -> None:
+        super().__init__(run, stream, board, large)
         self._lookup = source_of(features, run.asked, board.gauge("features_stale").set)
         self._step = Step(features, self._lookup, board)
         self._looking: set[asyncio.Task[None]] = set()
 
     def _depart(self, requests: Sequence[Request]) -> None:
-        now = time.monotonic()
-        lefts = [self._left(request, now) for request in requests]
+        lefts = [self._left(request) for request in requests]
         budget = self._step.budget
         together = [r for r, left in zip(requests, lefts, strict=True) if left >= budget]
         if together:
@@ -38,11 +39,6 @@ class FeaturedPredictor(Predictor):
         for request, left in zip(requests, lefts, strict=True):
             if left < budget:  # it would be late itself, and must not make others so
                 self._look_up([request], max(0.0, left))
-
-    def _left(self, request: Request, now: float) -> float:
-        """Seconds until it must be answered."""
-        own, whole = request.deadline, self.policy.deadline_ms
-        return request.began + (whole if own is None else min(own, whole)) / 1000 - now
 
     def _look_up(self, requests: Sequence[Request], seconds: float) -> None:
         self._undecided += 1  # so that those who come meanwhile are looked up together, too

@@ -28,7 +28,7 @@ from podium.schema import Columns
 def featured(world: World, source: Scripted, **settings: Any) -> Predictor:
     """A gateway whose real source, which is not there, is replaced by a scripted one."""
     described = replace(run(inputs=SETTINGS.beside(ASKED), **settings), features=SETTINGS)
-    gateway = _predictor(described, world.stream, world.board)
+    gateway = _predictor(described, world.stream, world.board, world.large(described))
     assert isinstance(gateway, FeaturedPredictor)
     gateway._lookup = source
     gateway._step = Step(SETTINGS, source, world.board)
@@ -48,7 +48,8 @@ async def ask(gateway: Predictor, *customers: str, **wishes: Any) -> Answer:
 
 
 def test_an_endpoint_without_features_has_the_predictor_that_it_always_had(world: World) -> None:
-    assert type(_predictor(run(), world.stream, world.board)) is Predictor
+    told = run()
+    assert type(_predictor(told, world.stream, world.board, world.large(told))) is Predictor
 
 
 async def test_contenders_are_given_the_features_and_the_frame_that_is_kept_has_them(world: World) -> None:

@@ -1,0 +1,54 @@
+"""What the commands for clusters share: from the project here to a plan for there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from msgspec import structs
+
+from podium import __version__
+from podium.cli.control import author
+from podium.cluster.plan import ClusterPlan
+from podium.errors import ProjectError
+from podium.node.contenders import candidates_of_file, check_fit, contract_of, policy_of
+from podium.node.plan import run_of
+from podium.project import FILE, Project
+from podium.registry.folder import FolderRegistry
+
+
+def plan_here(project: Project, *, namespace: str | None = None, images: str | None = None) -> ClusterPlan:
+    """The project file's endpoint on a cluster, with the newest versions where it pins none.
+
+    Raises ProjectError for what only works on one machine.
+    """
+    candidates = candidates_of_file(FolderRegistry(project.registry_dir), project)
+    policy = policy_of(project, [each.contender for each in candidates])
+    contract = contract_of(project, candidates)
+    check_fit(policy, contract, candidates)
+    signed = structs.replace(policy, author=author(), reason=f"{FILE}, deployed")
+    settings = replace(
+        project.kubernetes,
+        namespace=namespace or project.kubernetes.namespace,
+        images=(images or project.kubernetes.images).rstrip("/"),
+    )
+    check(project, settings.images)
+    return ClusterPlan(
+        run=run_of(project, signed, contract, stream=""),
+        settings=settings,
+        release=__version__,
+        outbound=frozenset(model.name for model in project.models.values() if model.server),
+    )
+
+
+def check(project: Project, images: str) -> None:
+    """Raises ProjectError for what only works on one machine."""
+    if not images:
+        raise ProjectError(
+            f"{FILE}: [kubernetes]: pods need images: say where they are with `images`, as in "
+            f'"registry.example/{project.name.lower()}", or with --images'
+        )
+    if "://" not in project.archive.location:
+        raise ProjectError(
+            f"{FILE}: [archive]: {project.archive.location} is a folder of this machine, and pods keep no "
+            'files: give `location` a URL, as in "s3://bucket/archive"'
+        )

@@ -1,0 +1,107 @@
+"""`podium deploy`: the endpoint of the project here onto a cluster, and to the end of its rollout."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+
+import click
+from msgspec import structs
+
+from podium.cli.cluster_control import kept, ready_gateway
+from podium.cli.clusters import plan_here
+from podium.cli.control import project_here
+from podium.cluster import deploying, stream
+from podium.cluster.api import Cluster
+from podium.cluster.manifests import manifests
+from podium.cluster.plan import ClusterPlan, Object, metadata
+from podium.errors import ClusterError
+from podium.project import FILE
+from podium.rendezvous.changes import differences
+
+
+@click.command()
+@click.option("--context", help="Of the kubeconfig, instead of its current one.")
+@click.option("--namespace", help="Instead of podium.toml's.")
+@click.option("--images", help="Registry and folder of the images, instead of podium.toml's.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+def deploy(context: str | None, namespace: str | None, images: str | None, dry_run: bool) -> None:
+    """Run the endpoint on Kubernetes: apply what is new, wait until it answers, remove what left."""
+    plan = plan_here(project_here(), namespace=namespace, images=images)
+    with Cluster(context) as cluster:
+        plan = as_live(cluster, plan)
+        objects = [each for file in manifests(plan).values() for each in file]
+        if dry_run:
+            _show(cluster, plan, objects)
+        else:
+            _deploy(cluster, plan, objects)
+
+
+def as_live(cluster: Cluster, plan: ClusterPlan) -> ClusterPlan:
+    """With the contenders of the live policy, if there is one: as with `podium up`, it wins over the file."""
+    gateway = ready_gateway(cluster, plan)
+    policies = kept(cluster, plan, gateway) if gateway else []
+    if not policies:
+        return plan
+    live = policies[-1]
+    for line in differences(live, structs.replace(plan.run.policy, revision=live.revision)):
+        click.echo(f"{FILE} would have: {line} (`podium join`, `promote` and `leave` do that)")
+    return replace(plan, run=structs.replace(plan.run, policy=live))
+
+
+def _deploy(cluster: Cluster, plan: ClusterPlan, objects: list[Object]) -> None:
+    deploying.preview(cluster, objects, plan.namespace)  # refused as a whole, or not at all
+    missing = _missing(cluster, plan)
+    deploying.apply(cluster, objects[:1], plan.namespace, click.echo)  # where the Secret will be
+    if plan.own_stream and plan.stream_secret in missing:
+        cluster.apply(stream_secret(plan, secrets.token_hex(16)))
+        click.echo(f"Secret {plan.stream_secret}: made, with a new password")
+    deploying.apply(cluster, objects, plan.namespace, click.echo)
+    deploying.wait(cluster, objects, plan.namespace, click.echo)
+    left = deploying.leftovers(cluster, objects, plan.namespace, plan.labels())
+    deploying.remove(cluster, _unneeded(left), plan.namespace, click.echo)
+    click.echo(f"{plan.run.endpoint} runs in namespace {plan.namespace} of {cluster.name}")
+
+
+def _show(cluster: Cluster, plan: ClusterPlan, objects: list[Object]) -> None:
+    for change in deploying.preview(cluster, objects, plan.namespace):
+        for line in change.lines:
+            click.echo(line)
+    for each in _unneeded(deploying.leftovers(cluster, objects, plan.namespace, plan.labels())):
+        click.echo(f"{deploying.title(each)}: would be removed")
+
+
+def _unneeded(left: list[Object]) -> list[Object]:
+    """All but contenders: a policy made at run time may name them, and `podium leave` removes them."""
+    return [each for each in left if each["metadata"]["labels"].get(COMPONENT) != "worker"]
+
+
+COMPONENT = "app.kubernetes.io/component"
+
+
+def _missing(cluster: Cluster, plan: ClusterPlan) -> list[str]:
+    """The Secrets that are named and not there. Raises ClusterError for one that only its owner can make."""
+    wanted = [plan.stream_secret]
+    if plan.own_stream and not plan.settings.issuer:
+        wanted.append(plan.tls_secret)
+    wanted += [name for name in (plan.settings.archive_secret, plan.settings.pull_secret) if name]
+    missing = [name for name in wanted if cluster.read("Secret", name, plan.namespace) is None]
+    ours = [plan.stream_secret] if plan.own_stream else []
+    if owners := [name for name in missing if name not in ours]:
+        raise ClusterError(
+            f"nothing was changed: namespace {plan.namespace} has no Secret {', '.join(owners)}; "
+            "docs/guide/kubernetes.md shows how to make it"
+        )
+    return missing
+
+
+def stream_secret(plan: ClusterPlan, password: str) -> Object:
+    """Who may talk to the stream. The letter in front: NATS's settings take a number for no text."""
+    said = f"p{password}"
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata(plan, plan.stream_secret, stream.COMPONENT),
+        "type": "Opaque",
+        "stringData": {"password": said, "url": stream.url(plan, said)},
+    }

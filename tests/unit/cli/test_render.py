@@ -1,0 +1,78 @@
+"""`podium render kubernetes`: files of a project, or what stands in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml as pyyaml
+from click.testing import CliRunner, Result
+from tests.unit.cluster.plans import LARGE, SMALL
+
+from podium.cli import clusters
+from podium.cli import render as command
+from podium.cli.deploy import stream_secret
+from podium.errors import ProjectError
+from podium.project import load
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command over a plan that is already made; what makes one is tested beside it."""
+    monkeypatch.setattr(command, "project_here", lambda: None)
+    monkeypatch.setattr(command, "plan_here", lambda project, **_: LARGE)
+    return lambda *words: CliRunner().invoke(command.render, ["kubernetes", *words])
+
+
+def test_the_screen_gets_documents_that_kubectl_takes(run: Run) -> None:
+    kinds = [each["kind"] for each in pyyaml.safe_load_all(run().output)]
+    assert kinds[0] == "Namespace"
+    assert "StatefulSet" in kinds
+
+
+def test_files_are_written_with_the_secrets_that_are_needed(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "manifests"
+    said = run("--out", str(out)).output
+    assert "00-namespace.yaml" in {path.name for path in out.iterdir()}
+    assert "diabetes-stream (url, password), bucket" in said
+    assert "diabetes-nats-tls" not in said  # cert-manager makes it
+
+
+def test_writing_again_is_fine_and_a_file_of_others_is_not(run: Run, tmp_path: Path) -> None:
+    assert run("--out", str(tmp_path)).exit_code == 0
+    assert run("--out", str(tmp_path)).exit_code == 0
+    (tmp_path / "old.yaml").touch()
+    assert "holds old.yaml, which is not of this" in str(run("--out", str(tmp_path)).exception)
+
+
+def test_a_chart_needs_a_folder(run: Run, tmp_path: Path) -> None:
+    assert run("--helm").exit_code == 2
+    run("--helm", "--out", str(tmp_path))
+    assert (tmp_path / "Chart.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("tables", "says"),
+    [
+        ("", "pods need images"),
+        ('[kubernetes]\nimages = "r.example/x"', "is a folder of this machine, and pods keep no files"),
+    ],
+)
+def test_what_only_works_on_one_machine_is_said(tmp_path: Path, tables: str, says: str) -> None:
+    (tmp_path / "linear.py").touch()
+    (tmp_path / "podium.toml").write_text(
+        f'[endpoint]\nname = "d"\n[models.linear]\nmodule = "linear.py"\nrole = "champion"\n{tables}\n'
+    )
+    with pytest.raises(ProjectError, match=says):
+        clusters.check(load(tmp_path), load(tmp_path).kubernetes.images)
+
+
+def test_the_streams_secret_is_read_as_text_by_nats_too() -> None:
+    plan = replace(SMALL, settings=replace(SMALL.settings, stream="own"))
+    made = stream_secret(plan, "123")["stringData"]
+    assert made["password"] == "p123"
+    assert made["url"].startswith("tls://podium:p123@diabetes-nats.diabetes.svc:4222?ca=")
