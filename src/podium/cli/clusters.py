@@ -10,6 +10,7 @@ from podium import __version__
 from podium.cli.control import author
 from podium.cluster.plan import ClusterPlan
 from podium.errors import ProjectError
+from podium.kubernetes import OWN, KubernetesSettings
 from podium.node.contenders import candidates_of_file, check_fit, contract_of, policy_of
 from podium.node.plan import run_of
 from podium.project import FILE, Project
@@ -31,7 +32,7 @@ def plan_here(project: Project, *, namespace: str | None = None, images: str | N
         namespace=namespace or project.kubernetes.namespace,
         images=(images or project.kubernetes.images).rstrip("/"),
     )
-    check(project, settings.images)
+    check(project, settings)
     return ClusterPlan(
         run=run_of(project, signed, contract, stream=""),
         settings=settings,
@@ -40,9 +41,9 @@ def plan_here(project: Project, *, namespace: str | None = None, images: str | N
     )
 
 
-def check(project: Project, images: str) -> None:
+def check(project: Project, settings: KubernetesSettings) -> None:
     """Raises ProjectError for what only works on one machine."""
-    if not images:
+    if not settings.images:
         raise ProjectError(
             f"{FILE}: [kubernetes]: pods need images: say where they are with `images`, as in "
             f'"registry.example/{project.name.lower()}", or with --images'
@@ -51,4 +52,15 @@ def check(project: Project, images: str) -> None:
         raise ProjectError(
             f"{FILE}: [archive]: {project.archive.location} is a folder of this machine, and pods keep no "
             'files: give `location` a URL, as in "s3://bucket/archive"'
+        )
+    if project.stream and settings.stream == OWN:
+        raise ProjectError(
+            f"{FILE}: stream: it is for `podium up`, and pods would get a NATS of their own: set "
+            '`stream = "existing"` in [kubernetes], and put the URL into its Secret'
+        )
+    features = project.features
+    if features and features.source in ("module", "table") and "://" not in features.at:
+        raise ProjectError(
+            f"{FILE}: [features]: {features.at} is a file of this machine, and pods do not have it: look "
+            "them up in Redis, at a service, or in a table on object storage"
         )

@@ -55,20 +55,45 @@ def test_a_chart_needs_a_folder(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "Chart.yaml").exists()
 
 
+IMAGES = '[kubernetes]\nimages = "r.example/x"\n'
+BUCKET = '[archive]\nlocation = "s3://bucket/archive"\n'
+FEATURES = """[features]
+module = "features.py"
+[features.fields]
+income = { type = "float", default = 0.0 }
+[endpoint.inputs]
+x = "float"
+"""
+
+
 @pytest.mark.parametrize(
     ("tables", "says"),
     [
         ("", "pods need images"),
-        ('[kubernetes]\nimages = "r.example/x"', "is a folder of this machine, and pods keep no files"),
+        (IMAGES, "is a folder of this machine, and pods keep no files"),
+        (f"{IMAGES}{BUCKET}{FEATURES}", r"features.py is a file of this machine, and pods do not have it"),
     ],
 )
 def test_what_only_works_on_one_machine_is_said(tmp_path: Path, tables: str, says: str) -> None:
-    (tmp_path / "linear.py").touch()
-    (tmp_path / "podium.toml").write_text(
-        f'[endpoint]\nname = "d"\n[models.linear]\nmodule = "linear.py"\nrole = "champion"\n{tables}\n'
-    )
     with pytest.raises(ProjectError, match=says):
-        clusters.check(load(tmp_path), load(tmp_path).kubernetes.images)
+        check(tmp_path, tables)
+
+
+def test_a_stream_for_up_alone_is_not_silently_another_one_for_pods(tmp_path: Path) -> None:
+    elsewhere = 'stream = "nats://broker.example:4222"\n'
+    with pytest.raises(ProjectError, match="pods would get a NATS of their own"):
+        check(tmp_path, f"{IMAGES}{BUCKET}", top=elsewhere)
+    check(tmp_path, f'{IMAGES}stream = "existing"\n{BUCKET}', top=elsewhere)
+
+
+def check(folder: Path, tables: str, *, top: str = "") -> None:
+    for module in ("linear.py", "features.py"):
+        (folder / module).touch()
+    (folder / "podium.toml").write_text(
+        f'{top}[endpoint]\nname = "d"\n[models.linear]\nmodule = "linear.py"\nrole = "champion"\n{tables}\n'
+    )
+    project = load(folder)
+    clusters.check(project, project.kubernetes)
 
 
 def test_the_streams_secret_is_read_as_text_by_nats_too() -> None:
