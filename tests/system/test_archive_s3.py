@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable, QueryBuilder
 from tests.system.running import Node, until
+
+WEED = str(Path(sys.executable).with_name("weed"))
 
 PORTS = ("-master.port", "-master.port.grpc", "-volume.port", "-volume.port.grpc", "-filer.port",
          "-filer.port.grpc", "-s3.port", "-s3.port.grpc")  # fmt: skip
@@ -34,7 +37,7 @@ def bucket(tmp_path: Path) -> Iterator[dict[str, str]]:
     """What the environment must say for `s3://models` to be a bucket that is there."""
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     (tmp_path / "weed").mkdir()
-    argv = ["weed", "server", f"-dir={tmp_path / 'weed'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"]
+    argv = [WEED, "server", f"-dir={tmp_path / 'weed'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"]
     with (tmp_path / "weed.log").open("wb") as log:
         server = subprocess.Popen(
             [*argv, "-volume.max=5", *(f"{name}={port}" for name, port in ports.items())],

@@ -131,7 +131,7 @@ def settings_of(folder: Path, broker: Broker, only: str) -> Path:
     model = project.models[only]
     contenders = [candidate(registry, only, None, model.role, model.share)]
     policy = policy_of(project, [each.contender for each in contenders])
-    run = run_of(project, policy, contract_of(project, contenders), broker)
+    run = run_of(project, policy, contract_of(project, contenders), broker.url)
     told = msgspec.to_builtins(run)
     for left_out in ("stream", "registry", "run_dir"):
         del told[left_out]
