@@ -1,4 +1,4 @@
-"""Somebody changes a package in the registry: it does not come to life, and the endpoint goes on answering."""
+"""Somebody changes a package in the registry: it does not come to life, and the endpoint answers on."""
 
 from __future__ import annotations
 
