@@ -1,4 +1,4 @@
-"""Somebody changes a package in the registry: it does not come to life, and the endpoint goes on answering."""
+"""Somebody changes a package in the registry: it does not come to life, and the endpoint answers on."""
 
 from __future__ import annotations
 
@@ -50,12 +50,14 @@ def test_a_package_that_somebody_changed_is_refused_in_words_and_the_endpoint_go
             said[spoil.__name__] = refused(project, package, spoil)
     assert set(load.counts) == {200}, load
     assert node.status().ready
+    assert len(set(said.values())) == len(said), "an attempt is told of its own failure"
     assert "99" in said["newer"]
+    assert "manifest.json" in said["no_manifest"]
     for name, words in said.items():
         assert words.startswith("podium: "), (name, words)
         assert words.count("\n") == 1, (name, words)
         assert "Traceback" not in words, (name, words)
-    podium(project, "join", version)
+    podium(project, "join", version)  # at once: the failures before are no news of this attempt
 
 
 def refused(project: Path, package: Path, spoil: Callable[[Path], None]) -> str:

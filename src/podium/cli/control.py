@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -37,6 +37,9 @@ from podium.streams.policies import PolicyStore
 
 STAND_BY = "standby"
 """The subject on which a supervisor hears of versions that should run though no policy names them yet."""
+
+STAND_DOWN = "standdown"
+"""The subject on which it hears that they need not: a later attempt starts processes of its own."""
 
 CALL_SECONDS = 1.0
 POLL_SECONDS = 0.005
@@ -150,15 +153,22 @@ class Control:
             click.echo(f"warming {', '.join(contender.name for contender in contenders)} …")
             await self._answering(contenders)
             yield
+        except BaseException:
+            await _ended(calling)
+            with suppress(StreamAway):
+                self._tell(STAND_DOWN, contenders)
+            raise
         finally:
-            calling.cancel()
-            await asyncio.gather(calling, return_exceptions=True)
+            await _ended(calling)
 
     async def _call(self, contenders: Sequence[Contender]) -> None:
         while True:
-            for contender in contenders:
-                self._stream.publish(STAND_BY, msgspec.msgpack.encode(contender))
+            self._tell(STAND_BY, contenders)
             await asyncio.sleep(CALL_SECONDS)
+
+    def _tell(self, subject: str, contenders: Sequence[Contender]) -> None:
+        for contender in contenders:
+            self._stream.publish(subject, msgspec.msgpack.encode(contender))
 
     async def _answering(self, contenders: Sequence[Contender]) -> None:
         give_up = time.monotonic() + WARM_SECONDS
@@ -209,6 +219,11 @@ class Control:
                 board = self.run.board_of(process.name, process.pid)
                 found[process.name] = total(read(board), "revision")
         return found
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _late(thought: Policy, newest: Policy) -> str:

@@ -27,7 +27,7 @@ from msgspec.structs import replace
 
 from podium import project as projects
 from podium import run as runs
-from podium.cli.control import STAND_BY, author, lineup
+from podium.cli.control import STAND_BY, STAND_DOWN, author, lineup
 from podium.counters import Counts, merged, total
 from podium.errors import AlreadyRunning, MissingExtra, NodeError, NotRunning, UnknownVersion
 from podium.jobs import TRAIN, Jobs
@@ -193,7 +193,8 @@ async def _serve(project: Project, wanted: Policy, source: Source, doors: Doors,
             ):
                 supervisor.whole = True
                 await store.follow(partial(_follow, run, settings, [staffing.follow, guarding.follow]))
-                await stream.subscribe(STAND_BY, partial(_stand_by, staffing))
+                await stream.subscribe(STAND_BY, partial(_told_of, staffing.stand_by))
+                await stream.subscribe(STAND_DOWN, partial(_told_of, staffing.stand_down))
                 await stream.subscribe(TRAIN, trainer.ask)
                 if await _wait(supervisor, stop, lambda: supervisor.ready):
                     click.echo(_ready_words(run, doors, time.monotonic() - began))
@@ -259,9 +260,9 @@ def _follow(run: Run, settings: Path, followers: Sequence[Callable[[Policy], Non
         logging.error("%s cannot be written: %s", settings, error)
 
 
-def _stand_by(staffing: Staffing, payload: bytes) -> None:
+def _told_of(do: Callable[[Contender], None], payload: bytes) -> None:
     with suppress(msgspec.MsgspecError):
-        staffing.stand_by(msgspec.msgpack.decode(payload, type=Contender))
+        do(msgspec.msgpack.decode(payload, type=Contender))
 
 
 def _on_signals(stop: asyncio.Event, supervisor: Supervisor) -> None:

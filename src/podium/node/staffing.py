@@ -24,7 +24,7 @@ from podium.run import Run
 log = logging.getLogger(__name__)
 
 STAND_BY_SECONDS = 5.0
-"""How long somebody stands by after the last call."""
+"""How long somebody stands by after the last call, where nobody says that it need not."""
 
 LEAVE_SECONDS = 2.0
 """From a revision that does not name a contender to the end of its processes: gateways follow in less."""
@@ -71,6 +71,16 @@ class Staffing:
         """Start this contender's processes, and keep them for a while though no policy names it."""
         self._standing[contender.name] = (contender, time.monotonic() + STAND_BY_SECONDS)
         self._changed.set()
+
+    def stand_down(self, contender: Contender) -> None:
+        """Who stands by is not wanted after all: its processes stop at once, unless a policy names it.
+
+        A later attempt is not told of the failures of this one.
+        """
+        named = {named.name for named in self._policy.contenders}
+        if self._standing.pop(contender.name, None) and contender.name not in named:
+            self._leaving[contender.name] = time.monotonic()
+            self._changed.set()
 
     # --- from time to time, and when something has changed ------------------------------------
 
