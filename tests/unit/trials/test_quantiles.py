@@ -88,3 +88,11 @@ def test_an_empty_sample_has_a_summary_and_no_quantiles() -> None:
 def test_a_summary_says_the_usual_quantiles() -> None:
     assert summary(np.arange(1, 101)) == Quantiles(count=100, p50=50, p90=90, p95=95, p99=99)
     assert quantiles(np.arange(1, 101), [0.07]).tolist() == [7]
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-300, 1.0, 1e308])
+def test_the_quantiles_of_many_values_are_those_of_sorting_them_all(spread: float) -> None:
+    random = np.random.default_rng(5)
+    values = np.concatenate([random.uniform(-1, 1, 150_000) * spread, [-spread, spread], np.zeros(70_000)])
+    wanted = [0.0, 0.001, 0.01, 0.5, 0.77, 0.999, 1.0]
+    assert quantiles(values, wanted).tolist() == np.quantile(values, wanted, method="inverted_cdf").tolist()

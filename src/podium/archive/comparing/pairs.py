@@ -136,13 +136,20 @@ def _say(
         ", ".join(sorted({text(word) for word in words}))
         for words in zip(*((who.model, who.version) for who in sides.values()), strict=True)
     )
+    canary = sides.get(CANARY)
+    sampled = f" AND ({_is_other(canary)} OR {asked.is_sampled('k')})" if canary else ""
     lake.do(f"""
         CREATE OR REPLACE TEMP TABLE said AS
         SELECT CAST(CASE{cases} END AS UTINYINT) AS side, {KEY} AS k, {_STATUS} AS s,
             CAST(queue_ms AS FLOAT) AS q, CAST(compute_ms AS FLOAT) AS c{values}
-        FROM scores WHERE model IN ({models}) AND version IN ({versions})
-            AND (side < {NUMBERS[CANARY]} OR side = {NUMBERS[CANARY]} AND {asked.is_sampled("k")}){kept}
+        FROM scores
+        WHERE model IN ({models}) AND version IN ({versions}) AND side IS NOT NULL{sampled}{kept}
     """)
+
+
+def _is_other(who: Archived) -> str:
+    """In words that the files' dictionaries know: by `side` it takes a tenth more of the whole scan."""
+    return f"model <> {text(who.model)} OR version <> {text(who.version)}"
 
 
 def _ids(lake: Lake, period: Period | None) -> str:

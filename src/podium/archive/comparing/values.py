@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+
 from podium.archive.comparing.lake import Lake
 from podium.archive.comparing.outputs import Output, What, label_of
 from podium.archive.comparing.pairs import BOTH
@@ -42,27 +44,33 @@ def compared(lake: Lake, output: Output, tolerance: float) -> OutputComparison |
     agreeing = agreement(rows, agreed, tolerance)
     if output.what is not What.NUMBER:
         return OutputComparison(name=output.name, agreement=agreeing, crossings=_crossings(lake, output))
-    a, b = _quantiles(lake, output)
+    a, b, apart = _distributions(lake, output)
     return OutputComparison(
         name=output.name,
         agreement=agreeing,
         a=_summary(rows, a),
         b=_summary(rows, b),
         points=tuple(Point(q=q, a=a[q], b=b[q]) for q in POINTS),
-        differences=_bars(lake, output),
+        differences=apart,
     )
 
 
 # --- numbers --------------------------------------------------------------------------------
 
 
-def _quantiles(lake: Lake, output: Output) -> tuple[dict[float, float], dict[float, float]]:
-    """Of a's and of b's scores, at every point that is shown."""
+def _distributions(
+    lake: Lake, output: Output
+) -> tuple[dict[float, float], dict[float, float], tuple[Bar, ...]]:
+    """Of a's and of b's scores at every point that is shown, and of their differences in bars."""
     wanted = sorted({*POINTS, *_SUMMARY})
     found = lake.arrays(f"SELECT {output.a} AS a, {output.b} AS b FROM pairs WHERE {BOTH} AND {output.both}")
-    with ThreadPoolExecutor(2) as pool:  # sorting is most of the work, and lets go of Python's lock
+    with ThreadPoolExecutor(2) as pool:  # numpy lets go of Python's lock
         a, b = pool.map(lambda values: quantiles(values, wanted).tolist(), (found["a"], found["b"]))
-    return dict(zip(wanted, a, strict=True)), dict(zip(wanted, b, strict=True))
+    return (
+        dict(zip(wanted, a, strict=True)),
+        dict(zip(wanted, b, strict=True)),
+        _bars(np.subtract(found["b"], found["a"], dtype=float)),
+    )
 
 
 def _summary(count: int, found: dict[float, float]) -> Quantiles:
@@ -70,20 +78,19 @@ def _summary(count: int, found: dict[float, float]) -> Quantiles:
     return Quantiles(count=count, p50=p50, p90=p90, p95=p95, p99=p99)
 
 
-def _bars(lake: Lake, output: Output) -> tuple[Bar, ...]:
-    """How b - a is distributed: bars of one width, and what lies outside of them."""
-    apart = f"(SELECT {output.b} - {output.a} AS d FROM pairs WHERE {BOTH} AND {output.both})"
-    ((low, high),) = lake.row(f"SELECT quantile_disc(d, {list(EDGES)}) FROM {apart}")
+def _bars(apart: np.ndarray) -> tuple[Bar, ...]:
+    """How differences are distributed: bars of one width, and what lies outside of them."""
+    low, high = quantiles(apart, EDGES).tolist()
     bars = BARS if low < high else 1  # where nearly all differences are the same, one bar is that value
     width = (high - low) / bars
     edges = [*(low + width * number for number in range(bars)), high]
-    inside = f"least(floor((d - {low!r}) / {width or 1.0!r}), {bars - 1}) + 1"
-    places = f"WHEN d < {low!r} THEN 0 WHEN d > {high!r} THEN {bars + 1} ELSE {inside} END"
-    counts = dict(lake.rows(f"SELECT CAST(CASE {places} AS INTEGER), count(*) FROM {apart} GROUP BY 1"))
-    lows, highs = [None, *edges], [*edges, None]
+    below, above = apart < low, apart > high
+    inside = apart[(apart >= low) & (apart <= high)]
+    places = np.minimum((inside - low) / (width or 1.0), bars - 1).astype(np.int32)
+    counts = [below.sum(), *np.bincount(places, minlength=bars), above.sum()]
     return tuple(
-        Bar(low=low, high=high, count=counts.get(number, 0))
-        for number, (low, high) in enumerate(zip(lows, highs, strict=True))
+        Bar(low=low, high=high, count=int(count))
+        for low, high, count in zip([None, *edges], [*edges, None], counts, strict=True)
     )
 
 
