@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
 import msgspec
-import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -44,24 +43,34 @@ class NatsPolicyStore:
         self._receive: Callable[[Policy], None] | None = None
 
     async def __aenter__(self) -> NatsPolicyStore:
+        self._client = Client()
         with _translated():
-            async with asyncio.timeout(FIRST_SECONDS):  # endless reconnects make the first try endless too
-                self._client: Client = await nats.connect(
-                    self._address.server,
-                    **self._credentials(),
-                    connect_timeout=2,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=RETRY_SECONDS,
-                    ping_interval=5,
-                    error_cb=_on_error,
-                    reconnected_cb=self._catch_up,
-                )
-            self._bucket = await self._open()
+            async with AsyncExitStack() as undo:
+                undo.push_async_callback(self._close)
+                await self._connect()
+                self._bucket = await self._open()
+                undo.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._close()
+
+    async def _connect(self) -> None:
+        async with asyncio.timeout(FIRST_SECONDS):  # endless reconnects make the first try endless too
+            await self._client.connect(
+                self._address.server,
+                **self._credentials(),
+                connect_timeout=2,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=RETRY_SECONDS,  # type: ignore[arg-type]  # it is slept, so parts count
+                ping_interval=5,
+                error_cb=_on_error,
+                reconnected_cb=self._catch_up,
+            )
+
+    async def _close(self) -> None:
         with suppress(NatsError, TimeoutError):
             await self._client.close()
 
@@ -92,9 +101,15 @@ class NatsPolicyStore:
 
     def _credentials(self) -> dict[str, Any]:
         address = self._address
-        known = {"user": address.user, "password": address.password} if address.user else {}
+        known = {"user": address.user, "password": self._password} if address.user else {}
         trusted = {"tls": address.trust()} if address.encrypted or address.ca else {}
         return {**known, **trusted, "tls_hostname": address.name}
+
+    def _password(self) -> str:
+        """Asked for as it is about to be sent: the client would send it to a server without TLS, too."""
+        if self._address.encrypted and not self._client._server_info.get("tls_required"):
+            raise NatsError(f"{self._address.server} does not encrypt")
+        return self._address.password
 
     # --- the bucket -------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ class Server:
 
     def __init__(self, *, answers: bytes = b"PONG\r\n", tls: bool = False) -> None:
         self.heard = b""
-        self._info = {"max_payload": 100, "tls_required": tls}
+        self._info = {"max_payload": 100, "tls_required": tls, "auth_required": True}
         self._answers = answers
         self._talking = asyncio.Event()
 
@@ -36,6 +36,7 @@ class Server:
                 self.heard += content
                 for _ in range(content.count(b"PING\r\n")):
                     writer.write(self._answers)
+        writer.close()
 
     async def say(self, content: bytes, cuts: list[int]) -> None:
         await self._talking.wait()
