@@ -20,7 +20,7 @@ from podium.cli.status import read as read_status
 from podium.errors import NotRunning
 from podium.node.state import ProcessReport
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 STOP_SECONDS = 10.0
 """How long a node may take to stop."""
 
