@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,12 +15,14 @@ from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 import msgspec
 
 from podium import project as projects
 from podium.errors import NodeError, PodiumError, ProjectError
+from podium.gateway.features import sources
 from podium.models import digest, manifest
 from podium.node.broker import OVERRIDE, Broker, find_binary
 from podium.node.listening import listen, reserve
@@ -27,10 +30,14 @@ from podium.node.process import start
 from podium.node.state import holder, read_state
 from podium.project import FILE, Project
 from podium.registry.folder import FolderRegistry
+from podium.run import Features
+from podium.schema import Schema
 
 PORT = 8080
 BROKER_SECONDS = 5.0
 LITTLE_DISK = 2 * 1024**3
+LISTEN_SECONDS = 2.0
+SCHEME_PORTS = {"redis": 6379, "rediss": 6379, "http": 80, "https": 443}
 NO_DISK = 200 * 1024**2
 NO_PATH = "[]^|"
 """deltalake makes a URL of a path, in which it does not take these."""
@@ -95,6 +102,8 @@ def examine(start_folder: Path, port: int, grpc_port: int | None = None) -> Iter
         yield from _ports(port, grpc_port)
     yield from _packages(project)
     yield from _programs(project)
+    if project.features and project.endpoint.inputs:
+        yield _features(project.features, project.endpoint.inputs)
 
 
 # --- this machine ---------------------------------------------------------------------------
@@ -116,7 +125,7 @@ def _versions() -> Iterator[Finding]:
             found=f"{sys.platform}: a broker can outlive a supervisor that is killed with -9",
             mend="stop it with `podium down`; this check lists what was left over",
         )
-    needed = metadata.requires("podium") or []
+    needed = [requirement for requirement in metadata.requires("podium") or () if _is_for_here(requirement)]
     yield _installed(
         "podium and what it needs", [r for r in needed if "extra ==" not in r], Level.FAIL, "podium"
     )
@@ -124,6 +133,12 @@ def _versions() -> Iterator[Finding]:
         marks = (f"extra == '{extra}'", f'extra == "{extra}"')
         wanted = [requirement for requirement in needed if any(mark in requirement for mark in marks)]
         yield _installed(f"extra {extra}", wanted, Level.WARN, f"podium[{extra}]")
+
+
+def _is_for_here(requirement: str) -> bool:
+    """By the one mark of a system that our requirements have."""
+    marks: list[tuple[str, str]] = re.findall(r"""sys_platform (==|!=) ['"](\w+)""", requirement)
+    return all((sys.platform == system) is (sign == "==") for sign, system in marks)
 
 
 def _installed(check: str, requirements: Iterable[str], level: Level, what: str) -> Finding:
@@ -274,6 +289,35 @@ def _programs(project: Project) -> Iterator[Finding]:
             found=found or f"there is no {program} on the PATH",
             mend="" if found else f"install it, or correct `command` in [models.{model.name}]",
         )
+
+
+def _features(features: Features, asked: Schema) -> Finding:
+    """A function or a table is loaded; of Redis or a service it is seen whether somebody listens there."""
+    try:
+        sources.check(features, asked)
+    except PodiumError as error:
+        return Finding(
+            check="features", level=Level.FAIL, found=str(error), mend=f"correct [features] in {FILE}"
+        )
+    listens = _listens(features.at) if features.source in ("redis", "url") else True
+    return Finding(
+        check="features",
+        level=Level.OK if listens else Level.WARN,
+        found=features.at if listens else f"nobody listens at {features.at}",
+        mend="" if listens else "start it: until then every row has the features' defaults",
+    )
+
+
+def _listens(url: str) -> bool:
+    parts = urlsplit(url)
+    if not parts.hostname:
+        return Path(parts.path).is_socket()
+    try:
+        port = parts.port or SCHEME_PORTS[parts.scheme]
+        socket.create_connection((parts.hostname, port), timeout=LISTEN_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _checked(check: str, look: Callable[[], str], mend: str) -> Finding:

@@ -84,3 +84,37 @@ def test_a_language_that_is_not_installed_is_found(tmp_path: Path) -> None:
     assert "no-such-language" in rule.found
     assert "[models.rule]" in rule.mend
     assert found(tmp_path, "program of shell").level is Level.OK
+
+
+def with_features(folder: Path, lines: str) -> Finding:
+    (folder / "podium.toml").write_text(
+        '[endpoint]\nname = "e"\n[endpoint.inputs]\ncustomer = "int"\n'
+        '[models.shell]\ncommand = ["sh"]\nrole = "champion"\n'
+        f'[features]\n{lines}\n[features.fields]\nage = {{ type = "float", default = 0.0 }}\n'
+    )
+    return found(folder, "features")
+
+
+def test_a_table_of_features_that_cannot_be_read_is_found(tmp_path: Path) -> None:
+    features = with_features(tmp_path, 'table = "customers.parquet"\nkey = "customer"')
+    assert features.level is Level.FAIL
+    assert "customers.parquet" in features.found
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"COPY (SELECT 1 AS customer, 2.0 AS age) TO '{tmp_path / 'customers.parquet'}' (FORMAT parquet)"
+        )
+    assert found(tmp_path, "features").level is Level.OK
+
+
+def test_a_service_of_features_that_is_away_is_worth_a_warning(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        url = f"http://127.0.0.1:{service.getsockname()[1]}/customers"
+        assert with_features(tmp_path, f'url = "{url}"\nkey = "customer"').level is Level.OK
+    features = found(tmp_path, "features")
+    assert features.level is Level.WARN
+    assert url in features.found
+
+
+def test_what_another_system_needs_is_not_missing_here(tmp_path: Path) -> None:
+    (extra,) = (finding for finding in examine(tmp_path, 0) if finding.check == "extra xgboost")
+    assert extra.level is Level.OK, extra
