@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium.errors import InvalidInput, SlowBody, TooLarge
-from podium.gateway.large import Room
+from podium.errors import InvalidInput, SlowBody, TooLarge, TooManyRequests
+from podium.gateway.large import COUNTED_BYTES, Room
 from podium.gateway.limits import Bodies, caller_id, deadline_ms
 from podium.gateway.rsgi import HeaderList
 from podium.run import Limits
@@ -104,6 +104,21 @@ async def test_a_slow_body_does_not_take_the_others_with_it() -> None:
             await asyncio.sleep(0.001)
         with pytest.raises(SlowBody):
             await slow
+
+
+@pytest.mark.parametrize("length", [str(COUNTED_BYTES + 1), None])
+async def test_a_large_body_is_refused_while_others_fill_the_room_and_not_after(length: str | None) -> None:
+    halves = (b"x" * COUNTED_BYTES, b"x")
+    limits = Limits(body_bytes=COUNTED_BYTES + 1)
+    async with Bodies(limits, Room(COUNTED_BYTES + 1)) as bodies, asyncio.timeout(10):
+        first = asyncio.create_task(bodies.read(scope(str(COUNTED_BYTES + 1)), Sender(never_ends=True)))
+        await asyncio.sleep(0)
+        with pytest.raises(TooManyRequests, match="of large bodies are in flight"):
+            await bodies.read(scope(length), Sender(*halves))
+        assert await bodies.read(scope("1"), Sender(b"x")) == b"x"
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        assert len(await bodies.read(scope(length), Sender(*halves))) == COUNTED_BYTES + 1
 
 
 # --- headers ----------------------------------------------------------------------------------
