@@ -21,7 +21,7 @@ COMMANDS = {
     "check": ("podium.cli.check:check", "Check that a model in another language keeps its protocol."),
     "models": ("podium.cli.models:models_command", "List the registry's versions."),
     "up": ("podium.cli.node:up", "Run the endpoint on this machine."),
-    "down": ("podium.cli.node:down", "Stop what `podium up` started."),
+    "down": ("podium.cli.detached:down", "Stop what `podium up` started."),
     "score": ("podium.cli.score:score", "Ask the running endpoint."),
     "outcome": ("podium.cli.outcome:outcome", "Say what really happened after a request."),
     "status": ("podium.cli.status:status", "Show contenders, counts, latencies, processes."),

@@ -1,25 +1,18 @@
-"""`podium up` and `podium down`: the whole endpoint on this machine."""
+"""`podium up`: the whole endpoint on this machine."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
-import shlex
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlencode
 
 import click
 import msgspec
@@ -28,8 +21,10 @@ from msgspec.structs import replace
 from podium import project as projects
 from podium import run as runs
 from podium.cli.control import STAND_BY, STAND_DOWN, author, lineup
-from podium.counters import Counts, merged, total
-from podium.errors import AlreadyRunning, MissingExtra, NodeError, NotRunning, UnknownVersion
+from podium.cli.detached import detached
+from podium.cli.node_words import crash_words, ready_words, totals
+from podium.counters import merged
+from podium.errors import MissingExtra, UnknownVersion
 from podium.jobs import TRAIN, Jobs
 from podium.node.broker import Broker
 from podium.node.contenders import (
@@ -42,28 +37,21 @@ from podium.node.contenders import (
     policy_of,
 )
 from podium.node.guarding import Guarding
-from podium.node.keeper import Keeper
 from podium.node.listening import address_of, listen, reserve, url_of
 from podium.node.plan import run_of, specs_of
-from podium.node.process import log_name
 from podium.node.staffing import Staffing
 from podium.node.starting import Start, newer, starting
-from podium.node.state import RUN, Lock, NodeState, ProcessState, holder, read_state
+from podium.node.state import RUN, Lock, ProcessState
 from podium.node.supervisor import Supervisor
 from podium.node.trainer import Trainer
 from podium.project import Project
 from podium.records import Contender, Policy
 from podium.registry.folder import FolderRegistry
 from podium.run import Run
-from podium.schema import Kind, Schema
 from podium.streams.connect import connect, policies
 from podium.streams.policies import PolicyStore
 
-DOWN_SECONDS = 15.0
-DETACHED_SECONDS = 120.0
 POLL_SECONDS = 0.05
-LAST_LINES = 6
-UP_LOG = "up.log"
 PORT = 8080
 
 
@@ -89,7 +77,7 @@ def up(*, host: str, port: int, gateways: int, grpc_port: int | None, detach: bo
     if detach:
         options = ["--host", host, "--port", str(port), "--gateways", str(gateways)]
         options += [] if grpc_port is None else ["--grpc-port", str(grpc_port)]
-        _detach(project, [*options, *(["--from-file"] if from_file else [])])
+        detached(project, [*options, *(["--from-file"] if from_file else [])])
         return
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     with Lock(project.run_dir):
@@ -197,11 +185,13 @@ async def _serve(project: Project, wanted: Policy, source: Source, doors: Doors,
                 await stream.subscribe(STAND_DOWN, partial(_told_of, staffing.stand_down))
                 await stream.subscribe(TRAIN, trainer.ask)
                 if await _wait(supervisor, stop, lambda: supervisor.ready):
-                    click.echo(_ready_words(run, doors, time.monotonic() - began))
+                    click.echo(
+                        ready_words(run, url_of(doors.listening), doors.grpc, time.monotonic() - began)
+                    )
                 await stop.wait()
         doors.listening.close()  # once the gateways are gone, clients are refused, and wait in no queue
         click.echo("Stopping: answering what is in flight, then keeping it …")
-    click.echo(_totals(before, merged(project.counters_dir)))
+    click.echo(totals(before, merged(project.counters_dir)))
 
 
 async def _run(project: Project, wanted: Policy, stream: str, store: PolicyStore, *, file_wins: bool) -> Run:
@@ -285,165 +275,9 @@ async def _wait(supervisor: Supervisor, stop: asyncio.Event, holds: Callable[[],
         for keeper in supervisor.keepers:
             if keeper.state is ProcessState.CRASH_LOOPING and keeper.spec.name not in told:
                 told.add(keeper.spec.name)
-                click.echo(_crash_words(keeper), err=True)
+                click.echo(crash_words(keeper), err=True)
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_SECONDS):
                 await stop.wait()
                 return False
-    return True
-
-
-def _ready_words(run: Run, doors: Doors, seconds: float) -> str:
-    url = url_of(doors.listening)
-    too = f", and for gRPC at {doors.grpc}" if doors.grpc else ""
-    return (
-        f"Ready in {seconds:.1f} s: every contender answers at {url}{too}\n"
-        f"  try it    {_curl(run, url)}\n"
-        f"  look      podium status, or {url}/docs in a browser\n"
-        f"  stop it   Ctrl-C here, or podium down"
-    )
-
-
-def _curl(run: Run, url: str) -> str:
-    row = example_row(run.asked)
-    address = f"{url}/score/{run.endpoint}"
-    if len(row) <= 3 and all(not field.shape for field in run.asked.fields):
-        values = {name: json.dumps(v) if isinstance(v, bool) else v for name, v in row.items()}
-        return f"curl {shlex.quote(f'{address}?{urlencode(values)}')}"
-    return f"curl {address} -d {shlex.quote(json.dumps(row))}"
-
-
-def example_row(schema: Schema) -> dict[str, object]:
-    """A row that the schema lets in: the middle of what training saw."""
-    row: dict[str, object] = {}
-    for field in schema.fields:
-        if field.optional:
-            continue
-        middle = ((field.minimum or 0.0) + (field.maximum or 0.0)) / 2
-        values = {
-            Kind.FLOAT: float(f"{middle:.3g}"),
-            Kind.INT: int(middle),
-            Kind.BOOL: True,
-            Kind.STRING: "text",
-        }
-        value: object = values[field.type]
-        for size in reversed(field.shape):
-            value = [value] * max(size, 1)
-        row[field.name] = value
-    return row
-
-
-def _crash_words(keeper: Keeper) -> str:
-    report = keeper.report()
-    lines = "".join(f"\n    {line}" for line in last_lines(keeper.log))
-    return (
-        f"{report.name} keeps crashing ({report.reason}); the others go on without it. "
-        f"Its log, {keeper.log}, ends with:{lines or ' nothing'}"
-    )
-
-
-def last_lines(log: Path, count: int = LAST_LINES) -> list[str]:
-    """The end of a log, without empty lines; nothing where there is none."""
-    try:
-        with log.open(errors="replace") as file:
-            return list(deque((line.rstrip() for line in file if line.strip()), count))
-    except OSError:
-        return []
-
-
-def _totals(before: Counts, after: Counts) -> str:
-    received, answered, defaulted, unkept = (
-        total(after, name) - total(before, name) for name in ("received", "answered", "defaulted", "unkept")
-    )
-    lost = f" {unkept:,} messages could not be kept." if unkept else ""
-    return (
-        f"Stopped. Received {received:,}, answered {answered:,} ({defaulted:,} with the default).{lost} "
-        f"Of all time: answered {total(after, 'answered'):,}, archived {total(after, 'archived'):,}."
-    )
-
-
-# --- in the background ----------------------------------------------------------------------
-
-
-def _detach(project: Project, options: list[str]) -> None:
-    if (pid := holder(project.run_dir)) is not None:
-        raise AlreadyRunning(f"this project runs already (pid {pid}); `podium down` stops it")
-    log = project.logs_dir / UP_LOG
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "podium", "up", *options],
-            cwd=project.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    state = _wait_until_ready(process, project, log)
-    process.returncode = 0  # it goes on without us: nothing is left to wait for
-    click.echo(f"Ready at {state.url} (pid {process.pid}). `podium status` shows it, `podium down` stops it.")
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], project: Project, log: Path) -> NodeState:
-    """Raises NodeError, with nothing left running, when the node does not come up."""
-    give_up = time.monotonic() + DETACHED_SECONDS
-    while process.poll() is None:
-        state = read_state(project.run_dir)
-        if state is not None and state.pid == process.pid:
-            if state.ready:
-                return state
-            if problem := _crash(project, state):
-                _end(process)
-                raise NodeError(f"not started: {problem}")
-        if time.monotonic() > give_up:
-            _end(process)
-            raise NodeError(f"not ready within {DETACHED_SECONDS:g} s, stopped again; see {log}")
-        time.sleep(POLL_SECONDS)
-    said = last_lines(log, 1)
-    raise NodeError(f"not started: {said[0].removeprefix('podium: ') if said else f'see {log}'}")
-
-
-def _crash(project: Project, state: NodeState) -> str | None:
-    for report in state.processes:
-        if report.state is ProcessState.CRASH_LOOPING:
-            said = last_lines(project.logs_dir / log_name(report.name), 1)
-            tail = f"; its log ends with: {said[0]}" if said else ""
-            return f"{report.name} keeps crashing ({report.reason}){tail}"
-    return None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(DOWN_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-# --- down -----------------------------------------------------------------------------------
-
-
-@click.command()
-def down() -> None:
-    """Stop what `podium up` runs for this project."""
-    run_dir = projects.find(Path.cwd()) / projects.RUN_DIR  # a broken podium.toml is no reason to go on
-    pid = holder(run_dir)
-    if pid is None:
-        raise NotRunning("nothing runs for this project, so there is nothing to stop")
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-    if not _within(DOWN_SECONDS, lambda: holder(run_dir) != pid):
-        raise NodeError(
-            f"pid {pid} has not stopped within {DOWN_SECONDS:g} s; `kill -9 {pid}` ends it with all it runs"
-        )
-    click.echo(f"Stopped (pid {pid}). `podium up` starts it again; nothing that was archived is lost.")
-
-
-def _within(seconds: float, holds: Callable[[], bool]) -> bool:
-    give_up = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > give_up:
-            return False
-        time.sleep(POLL_SECONDS)
     return True
