@@ -10,6 +10,7 @@ import click
 from podium.cli.clusters import plan_here
 from podium.cli.control import project_here
 from podium.cli.render_azure import azure
+from podium.cli.render_monitoring import grafana, prometheus
 from podium.cluster.chart import chart
 from podium.cluster.documents import yaml
 from podium.cluster.manifests import manifests
@@ -19,10 +20,12 @@ from podium.errors import ProjectError
 
 @click.group()
 def render() -> None:
-    """Write what a cluster or a cloud needs to run the endpoint."""
+    """Write what a cluster, a cloud or its monitoring needs to run the endpoint."""
 
 
 render.add_command(azure)
+render.add_command(grafana)
+render.add_command(prometheus)
 
 
 @render.command()
