@@ -24,13 +24,17 @@ from podium.node.state import running as state_of
 POLL_SECONDS = 0.05
 GATEWAYS = 2
 RATE = 100.0
+AT_ONCE = 10
+"""So many join before they leave: most of a leave is the wait until the process may end."""
+
+NAMES = tuple(f"challenger{number}" for number in range(1, AT_ONCE + 1))
 IN_USE = re.compile(r"is in use by 2 gateways after ([\d.]+) s")
 
 
 def measure(folder: Path, *, changes: int, joins: int) -> None:
     with (
         recording("policy", folder, changes=changes, joins=joins, rate=RATE, gateways=GATEWAYS) as results,
-        podium("linear", core=None, options=("--gateways", str(GATEWAYS))) as running,
+        podium("linear", challengers=AT_ONCE, core=None, options=("--gateways", str(GATEWAYS))) as running,
     ):
         with _load(running) as errors:
             _change(running, results, changes)
@@ -73,23 +77,30 @@ def _change(running: Running, results: Results, changes: int) -> None:
 
 
 def _churn(running: Running, results: Results, joins: int) -> None:
-    """One and the same version joins and leaves; what is there afterwards is what was there before."""
-    _podium(running, "leave", "challenger1")
-    _once(running)
+    """The same versions join and leave; what is there afterwards is what was there before."""
+    _leave(running)
+    _round(running)
     before = _footprint(running)
-    for _ in range(joins):
-        _once(running)
+    for _ in range(0, joins, AT_ONCE):
+        _round(running)
     after = _footprint(running)
     for name, value in before.items():
         note = f"{value:,} before, {after[name]:,} after {joins} joins and leaves"
         say(results, Figure(name=f"{name}, more than before", value=after[name] - value, unit="", note=note))
 
 
-def _once(running: Running) -> None:
-    _podium(running, "join", "challenger1")
-    _podium(running, "leave", "challenger1")
+def _round(running: Running) -> None:
+    """All join, one after the other, and leave again; returns when their processes are gone."""
+    for name in NAMES:
+        _podium(running, "join", name)
+    _leave(running)
+
+
+def _leave(running: Running) -> None:
+    for name in NAMES:
+        _podium(running, "leave", name)
     run_dir = running.site.scratch / "project" / ".podium" / "run"
-    while any(process.name.startswith("worker challenger1") for process in state_of(run_dir).processes):
+    while any(process.name.startswith("worker challenger") for process in state_of(run_dir).processes):
         time.sleep(POLL_SECONDS)
 
 
