@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import secrets
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from podium.run import key_digest
 
@@ -51,7 +53,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     (µs since the epoch) are when, the words beside them by whom. A revoked key never comes back.
     """
 
-    digest: str
+    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     name: str
     owner: str = ""
     purpose: str = ""

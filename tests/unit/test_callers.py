@@ -6,6 +6,7 @@ import pytest
 
 from podium.callers import NAME, PREFIX, Key, Rate, new_token
 from podium.run import key_digest
+from podium.streams.policies import key_of
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,13 @@ def test_a_key_is_named_by_its_caller_its_id_or_its_token() -> None:
         assert key.is_named(word)
     for word in ("powerb", key.digest[:7], new_token(), PREFIX, ""):
         assert not key.is_named(word)
+
+
+@pytest.mark.parametrize(
+    "document", ["", "{}", '{"digest": "zz", "name": "a", "created": 1}', '{"name": "a", "created": 1}', "[]"]
+)
+def test_what_a_store_holds_and_is_no_key_lets_nobody_in(document: str) -> None:
+    assert key_of(document) is None
 
 
 @pytest.mark.parametrize("name", ["powerbi", "ann@example.org", "team-a_1.x", "7", "a" * 64])

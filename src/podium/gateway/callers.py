@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from hashlib import sha256
 from math import ceil
 from typing import Any
 
 from podium.callers import ANONYMOUS, OTHERS, PREFIX, Key, Rate
 from podium.counters import Board
 from podium.errors import OverRate, UnknownCaller
-from podium.run import key_digest
 
 HEADER = "x-api-key"
-BEARER = "bearer "
 ROUNDING = 1e-9
 LABELLED = 100
 """Callers that metrics tell apart, the first that there were; the archive has all of them by name."""
@@ -30,19 +29,20 @@ class Callers:
     def __init__(self, board: Board, *, required: bool) -> None:
         self._board = board
         self._required = required
-        self._live: dict[str, _Caller] = {}
-        self._revoked: set[str] = set()
+        self._live: dict[bytes, _Caller] = {}
+        self._revoked: set[bytes] = set()
         self._labels: dict[str, str] = {}
         self._followed = board.gauge("keys_followed")
         self._anonymous = board.counter("caller_requests", caller=ANONYMOUS)
 
     def follow(self, key: Key) -> None:
         """Told of a key: that it is there, perhaps again and late, or that it is revoked, for good."""
+        digest = bytes.fromhex(key.digest)
         if key.revoked is not None:
-            self._revoked.add(key.digest)
-            self._live.pop(key.digest, None)
-        elif key.digest not in self._revoked and key.digest not in self._live:
-            self._live[key.digest] = self._caller(key)
+            self._revoked.add(digest)
+            self._live.pop(digest, None)
+        elif digest not in self._revoked and digest not in self._live:
+            self._live[digest] = self._caller(key)
         self._followed.set(len(self._live) + 2 * len(self._revoked))
 
     def let_in(self, headers: Mapping[str, Any]) -> str | None:
@@ -56,7 +56,7 @@ class Callers:
                 raise UnknownCaller(f"this endpoint answers nobody without a key: {_SEND}")
             self._anonymous.add()
             return None
-        caller = self._live.get(key_digest(token))
+        caller = self._live.get(sha256(token.encode()).digest())
         if caller is None:
             raise UnknownCaller("there is no such key, or it was revoked; ask the endpoint's owner for one")
         caller.let_in(time.monotonic())
@@ -117,7 +117,8 @@ def token_of(headers: Mapping[str, Any]) -> str | None:
     if given is not None and given.startswith(PREFIX):
         return str(given)
     given = headers.get("authorization")
-    if given is None or given[: len(BEARER)].lower() != BEARER:
+    if given is None:
         return None
-    token = str(given)[len(BEARER) :].strip()
-    return token if token.startswith(PREFIX) else None
+    scheme, _, rest = str(given).partition(" ")
+    token = rest.strip()
+    return token if token.startswith(PREFIX) and scheme.lower() == "bearer" else None
