@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from podium.callers import NAME, NAME_RULE, PREFIX, RESERVED, Key, Rate, new_token
+from podium.cli.columns import aligned
 from podium.cli.control import Steering, author, context_option, with_control
 from podium.errors import NotFound, PolicyError
 from podium.run import key_digest
@@ -95,7 +96,7 @@ def list_(endpoint: str | None, as_json: bool, context: str | None) -> None:
         if as_json:
             click.echo(msgspec.json.encode([_as_json(each) for each in keys]).decode())
         elif keys:
-            click.echo(_table(keys))
+            click.echo("\n".join(aligned([HEAD, *map(_row, keys)])))
         else:
             click.echo("there are no keys yet: podium key create CALLER")
 
@@ -167,14 +168,6 @@ def _as_json(key: Key) -> dict[str, Any]:
         "revoked": _time(key.revoked) if key.revoked is not None else None,
         "revoker": key.revoker,
     }
-
-
-def _table(keys: Sequence[Key]) -> str:
-    rows = [HEAD, *(_row(each) for each in keys)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
 
 
 def _row(key: Key) -> tuple[str, ...]:

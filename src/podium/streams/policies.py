@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -15,6 +15,8 @@ from podium.callers import Key
 from podium.records import Policy
 
 log = logging.getLogger(__name__)
+
+Kept = TypeVar("Kept")
 
 
 class PolicyStore(Protocol):
@@ -58,23 +60,21 @@ class PolicyStore(Protocol):
 
 def policy_of(document: bytes | str | None) -> Policy | None:
     """What a store has kept; None, loudly, for what nobody can read."""
-    if not document:
-        return None
-    try:
-        return msgspec.json.decode(document, type=Policy)
-    except msgspec.MsgspecError as error:
-        log.error("policies: a revision that cannot be read: %s", error)
-        return None
+    return _read(document, Policy, "a revision")
 
 
 def key_of(document: bytes | str | None) -> Key | None:
     """The same for a key. What nobody can read lets nobody in."""
+    return _read(document, Key, "a key")
+
+
+def _read(document: bytes | str | None, kind: type[Kept], what: str) -> Kept | None:
     if not document:
         return None
     try:
-        return msgspec.json.decode(document, type=Key)
+        return msgspec.json.decode(document, type=kind)
     except msgspec.MsgspecError as error:
-        log.error("policies: a key that cannot be read: %s", error)
+        log.error("policies: %s that cannot be read: %s", what, error)
         return None
 
 
