@@ -30,8 +30,8 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
     """So many requests in so many seconds, and as many at once."""
 
-    requests: int
-    seconds: int
+    requests: Annotated[int, Meta(ge=1)]
+    seconds: Annotated[int, Meta(ge=1)]
 
     @classmethod
     def parse(cls, text: str) -> Rate | None:
@@ -53,8 +53,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     (µs since the epoch) are when, the words beside them by whom. A revoked key never comes back.
     """
 
-    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-    name: str
+    digest: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+    name: Annotated[str, Meta(pattern=rf"\A{NAME.pattern}\Z")]
     owner: str = ""
     purpose: str = ""
     rate: Rate | None = None

@@ -86,6 +86,7 @@ def test_every_door_asks_for_a_key_and_the_archive_knows_whose_it_was(project: P
         assert asked(node, path, content, authorization="Bearer of-somebody-else") == 401, path
         assert asked(node, path, content, **{"x-api-key": token}) in TAKEN, path
         assert asked(node, path, content, authorization=f"Bearer {token}") in TAKEN, path
+    assert asked(node, "/score/diabetes", [{"bmi": 0.05}] * 100_000) == 401, "also a body that takes a while"
     assert [asked(node, path) for path in OPEN] == [200] * len(OPEN)
     assert (inferred(node, None), inferred(node, token)) == (str(grpc.StatusCode.UNAUTHENTICATED), "linear")
     with public.Client(node.url, "diabetes", api_key=token) as client:

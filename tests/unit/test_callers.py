@@ -41,7 +41,16 @@ def test_a_key_is_named_by_its_caller_its_id_or_its_token() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["", "{}", '{"digest": "zz", "name": "a", "created": 1}', '{"name": "a", "created": 1}', "[]"]
+    "document",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"name": "a", "created": 1}',
+        '{"digest": "zz", "name": "a", "created": 1}',
+        f'{{"digest": "{"a" * 64}", "name": "a,b", "created": 1}}',
+        f'{{"digest": "{"a" * 64}", "name": "a", "created": 1, "rate": {{"requests": 1, "seconds": 0}}}}',
+    ],
 )
 def test_what_a_store_holds_and_is_no_key_lets_nobody_in(document: str) -> None:
     assert key_of(document) is None
