@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from tests.system.conftest import Up
 from tests.system.kept import Archive
+from tests.system.keys import made, requiring
 from tests.system.load import Load
 from tests.system.running import PATIENCE, Node, podium, until
 from tritonclient.grpc import InferenceServerClient, InferInput
@@ -36,20 +37,6 @@ TAKEN = (200, 202)
 """An outcome is taken unchecked where the archive is behind."""
 
 OPEN = ("/live", "/ready", "/v2/health/ready", "/v2/models/diabetes", "/openapi.json", "/docs", "/metrics")
-
-
-def requiring(project: Path) -> Path:
-    """The project, whose endpoint answers nobody without a key."""
-    file = project / "podium.toml"
-    file.write_text(file.read_text().replace("[endpoint]\n", '[endpoint]\nkeys = "required"\n', 1))
-    return project
-
-
-def made(project: Path, *words: str) -> str:
-    """The token of a new key."""
-    token = podium(project, "key", "create", *words).stdout.strip()
-    assert re.fullmatch(r"podium_[\w-]{43}", token)
-    return token
 
 
 def asked(node: Node, path: str, content: object = None, **headers: str) -> int:

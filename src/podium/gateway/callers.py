@@ -18,7 +18,8 @@ from podium.errors import OverRate, UnknownCaller
 HEADER = "x-api-key"
 ROUNDING = 1e-9
 LABELLED = 100
-"""Callers that metrics tell apart, the first that there were; the archive has all of them by name."""
+"""Callers that metrics tell apart, the first that there were, revoked or not: the same in each gateway and
+after each start. The archive has all of them by name."""
 
 _SEND = f"send `Authorization: Bearer {PREFIX}…`, or `X-API-Key`"
 
@@ -38,11 +39,12 @@ class Callers:
     def follow(self, key: Key) -> None:
         """Told of a key: that it is there, perhaps again and late, or that it is revoked, for good."""
         digest = bytes.fromhex(key.digest)
+        self._labels.setdefault(key.name, key.name if len(self._labels) < LABELLED else OTHERS)
         if key.revoked is not None:
             self._revoked.add(digest)
             self._live.pop(digest, None)
         elif digest not in self._revoked and digest not in self._live:
-            self._live[digest] = self._caller(key)
+            self._live[digest] = _Caller(key, self._board, self._labels[key.name])
         self._followed.set(len(self._live) + 2 * len(self._revoked))
 
     def let_in(self, headers: Mapping[str, Any]) -> str | None:
@@ -61,11 +63,6 @@ class Callers:
             raise UnknownCaller("there is no such key, or it was revoked; ask the endpoint's owner for one")
         caller.let_in(time.monotonic())
         return caller.name
-
-    def _caller(self, key: Key) -> _Caller:
-        if key.name not in self._labels:
-            self._labels[key.name] = key.name if len(self._labels) < LABELLED else OTHERS
-        return _Caller(key, self._board, self._labels[key.name])
 
 
 class _Caller:

@@ -218,5 +218,15 @@ def test_metrics_tell_a_bounded_number_of_callers_apart(board: Board) -> None:
         found.follow(key(token, f"caller-{number}"))
     assert [let_in(found, token) for token in tokens] == [f"caller-{n}" for n in range(len(tokens))]
     assert counted(board, "caller_requests", caller="others") == 50
-    series = {each.label("caller") for each in read(board.path) if each.name == "caller_requests"}
-    assert len(series) == LABELLED + 2
+    assert len(labels(board)) == LABELLED + 2
+
+
+def test_those_are_the_same_callers_after_another_start_though_some_are_revoked(board: Board) -> None:
+    found = Callers(board, required=True)
+    for number in range(LABELLED + 50):
+        found.follow(key(new_token(), f"caller-{number}", revoked=2 if number < 50 else None))
+    assert labels(board) == {"anonymous", "others", *(f"caller-{n}" for n in range(50, LABELLED))}
+
+
+def labels(board: Board) -> set[str]:
+    return {each.label("caller") for each in read(board.path) if each.name == "caller_requests"}
