@@ -61,7 +61,7 @@ class Callers:
         caller = self._live.get(sha256(token.encode()).digest())
         if caller is None:
             raise UnknownCaller("there is no such key, or it was revoked; ask the endpoint's owner for one")
-        caller.let_in(time.monotonic())
+        caller.let_in()
         return caller.name
 
 
@@ -76,9 +76,9 @@ class _Caller:
         self._requests = board.counter("caller_requests", caller=label)
         self._limited = board.counter("caller_limited", caller=label)
 
-    def let_in(self, now: float) -> None:
+    def let_in(self) -> None:
         """Raises OverRate."""
-        if self._bucket is not None and (wait := self._bucket.take(now)):
+        if self._bucket is not None and (wait := self._bucket.take(time.monotonic())):
             self._limited.add()
             raise OverRate(
                 f"{self.name}'s key lets in {self._bucket.rate}; try again in {ceil(wait)} s",
