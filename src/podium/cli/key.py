@@ -25,7 +25,7 @@ HEAD = ("caller", "id", "owner", "purpose", "rate", "created", "state")
 class _RateOption(click.ParamType[Rate]):
     """So many requests in a second, minute or hour."""
 
-    name = "100/s"
+    name = "rate"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Rate:
         found = Rate.parse(str(value))
@@ -43,7 +43,12 @@ def key() -> None:
 @click.argument("words", nargs=-1, required=True, metavar="[ENDPOINT] CALLER")
 @click.option("--owner", default="", help="Who answers for it: a person, a mail address.")
 @click.option("--purpose", default="", help="What it is for.")
-@click.option("--rate", type=_RateOption(), help="The most that each gateway lets in: 100/s, 600/m, 5000/h.")
+@click.option(
+    "--rate",
+    type=_RateOption(),
+    metavar="RATE",
+    help="The most that each gateway lets in: 100/s, 600/m, 5000/h.",
+)
 @click.option("--another", is_flag=True, help="A second key for a caller who has one: to change over.")
 @context_option
 def create(
