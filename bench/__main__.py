@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench import (
+    callers_cost,
     catchup,
     challengers,
     compare_time,
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_table(add("table", _table, "write docs/benchmarks.md"))
     add("import", lambda given: sizes.measure(given.results), "import, install and first answer")
     _add_soak(add("soak", lambda given: soak.measure(given.results, requests=given.requests), "memory"))
+    _add_callers(add("callers", _callers, "what a caller's key costs a request"))
     _add_challengers(add("challengers", _challengers, "the champion's p99 beside ten challengers"))
     _add_grpc(add("grpc", _grpc, "gRPC beside MLServer's"))
     _add_doors(add("doors", _doors, "models behind every door beside Python"))
@@ -79,6 +81,15 @@ def _add_table(added: argparse.ArgumentParser) -> None:
 
 def _add_soak(added: argparse.ArgumentParser) -> None:
     added.add_argument("--requests", type=int, default=10_000_000, help="how many in all (10,000,000)")
+
+
+def _add_callers(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--seconds", type=float, default=2, help="length of each load (2)")
+    added.add_argument("--rounds", type=int, default=4, help="how often, for the medians (4)")
+
+
+def _callers(given: Arguments) -> None:
+    callers_cost.measure(given.results, seconds=given.seconds, rounds=given.rounds)
 
 
 def _add_challengers(added: argparse.ArgumentParser) -> None:

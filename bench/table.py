@@ -14,6 +14,7 @@ from bench.targets import Target, of_figures, of_run
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 SMALLER = (
     "import",
+    "callers",
     "challengers",
     "soak",
     "archive",

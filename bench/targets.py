@@ -60,6 +60,8 @@ def of_figures(runs: Mapping[str, Run | None]) -> list[Target]:
     }
     rows = [
         ("challengers", "p99 with 10 challengers, more than with none", 10, False, "{:+.1f} %"),
+        ("callers", "check of a key", 5, False, "{:.2f} µs"),
+        ("callers", "requests/s, 32 connections, with a key, less than without", 3, False, "{:+.1f} %"),
         ("import", "podium up to the first answer", 3, False, "{:.2f} s"),
         ("import", "import podium", 0.15, False, "{:.3f} s"),
         ("import", "core install", 300, False, "{:.0f} MB"),

@@ -2,9 +2,12 @@
 import createClient from "openapi-fetch";
 import type { paths } from "./endpoint.js";
 
-declare const process: { argv: string[] };
+declare const process: { argv: string[]; env: Record<string, string | undefined> };
 
-const client = createClient<paths>({ baseUrl: process.argv[2] ?? "http://localhost:8080" });
+const client = createClient<paths>({
+  baseUrl: process.argv[2] ?? "http://localhost:8080",
+  headers: { "x-api-key": process.env["PODIUM_KEY"] }, // a caller's key, where there is one
+});
 
 const scored = await client.POST("/score/diabetes", {
   params: { header: { "podium-id": crypto.randomUUID(), "podium-force": "linear" } },

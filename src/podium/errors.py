@@ -84,6 +84,18 @@ class Unauthorized(PodiumError):
     """A key is needed, and the one given is missing or wrong."""
 
 
+class UnknownCaller(Unauthorized):
+    """A request without a caller's key where one is needed, or with one that is not there (any more)."""
+
+
+class OverRate(TooManyRequests):
+    """A caller asks more than its key lets in; in so many `seconds` it will be let in again."""
+
+    def __init__(self, message: str, *, seconds: int = 1) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 class Forbidden(PodiumError):
     """This is switched off here."""
 

@@ -32,6 +32,7 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 ROLES = tuple(role.value for role in Role if role is not Role.DECOY)
 SYNC = ("interval", "always")
+KEYS = ("optional", "required")
 STREAMS = ("nats", "tls", "servicebus")
 """The schemes of URLs that can be the message stream."""
 
@@ -55,7 +56,7 @@ _NAME_RULE = "a letter, then letters, digits, `-` and `_`"
 class EndpointSettings:
     """What clients call. Without declared inputs or outputs the champion's are the endpoint's.
 
-    `inputs` are what clients send.
+    `inputs` are what clients send; with `keys_required` nobody is answered without a caller's key.
     """
 
     name: str
@@ -65,6 +66,7 @@ class EndpointSettings:
     outputs: Schema | None = None
     limits: Limits = field(default_factory=Limits)
     agreement: float = 0.05
+    keys_required: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -263,7 +265,7 @@ def _given(asked: Schema | None, features: Features | None) -> Schema | None:
 
 
 def _endpoint(table: Table) -> EndpointSettings:
-    table.only("name", "deadline", "default", "inputs", "outputs", "limits", "agreement")
+    table.only("name", "deadline", "default", "inputs", "outputs", "limits", "agreement", "keys")
     name = table.text("name", None)
     if not NAME.fullmatch(name):
         table.fail(f"{name!r} cannot be an endpoint's name: {_NAME_RULE}", "name")
@@ -278,6 +280,7 @@ def _endpoint(table: Table) -> EndpointSettings:
         outputs=fields.schema(table.table("outputs")) if "outputs" in table else None,
         limits=_limits(table.table("limits")),
         agreement=table.number("agreement", 0.05),
+        keys_required=table.choice("keys", "optional", KEYS) == "required",
     )
 
 

@@ -111,7 +111,8 @@ class Post(Station, frozen=True, kw_only=True):
 class Run(Station, frozen=True, kw_only=True):
     """One endpoint on one machine. Paths are absolute.
 
-    `inputs` are what models are given. `admin_key` is the key's digest, or empty where there is none.
+    `inputs` are what models are given. `admin_key` is the key's digest, or empty where there is none;
+    with `keys_required` nobody is answered without a caller's key.
     Drift is of the last `drift_window_s` seconds.
     """
 
@@ -126,6 +127,7 @@ class Run(Station, frozen=True, kw_only=True):
     agreement: float = 0.05
     drift_window_s: float = DRIFT_WINDOW_S
     admin_key: str = ""
+    keys_required: bool = False
     features: Features | None = None
 
     @property

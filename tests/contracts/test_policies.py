@@ -1,4 +1,4 @@
-"""What every adapter of the policy store's seam must do. One suite, over all of them."""
+"""What every adapter of the policy store's seam must do: policies and keys. One suite, over all of them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.servicebus import WANTED
 from tests.servicebus.azurite import Azurite
 from tests.servicebus.running import Line
 
+from podium.callers import Key, Rate
 from podium.errors import RevisionTaken, StreamAway
 from podium.records import Contender, Policy, Role
 from podium.streams.memory_policies import MemoryPolicyStore, MemoryShelf
@@ -117,6 +118,11 @@ def policy(revision: int, **fields: Any) -> Policy:
     )
 
 
+def key(name: str, number: int, **fields: Any) -> Key:
+    """The older, the lower the number."""
+    return Key(digest=f"{(7 * number) % 64:064x}", name=name, created=number, **fields)
+
+
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not holds():
@@ -200,3 +206,73 @@ async def test_revisions_are_still_there_after_a_crash_and_followers_catch_up(wo
             assert (await again.read()) == policy(1)
             await again.write(policy(2))
         await until(lambda: 2 in heard)
+
+
+# --- callers' keys --------------------------------------------------------------------------
+
+
+async def test_keys_are_read_as_they_were_kept_the_oldest_first(world: World) -> None:
+    rate = Rate(requests=100, seconds=1)
+    first = key("powerbi", 1, owner="Ada Löwe", purpose="reports", rate=rate, author="ada@host")
+    async with world.store() as store:
+        assert await store.keys() == []
+        for number in (3, 2):
+            await store.keep_key(key("other", number))
+        await store.keep_key(first)
+        assert await store.keys() == [first, key("other", 2), key("other", 3)]
+
+
+async def test_a_key_that_is_kept_again_is_what_it_has_become(world: World) -> None:
+    async with world.store() as store:
+        await store.keep_key(key("powerbi", 1))
+        await store.keep_key(key("powerbi", 1, revoked=5, revoker="ada"))
+        assert await store.keys() == [key("powerbi", 1, revoked=5, revoker="ada")]
+
+
+async def test_a_follower_hears_of_all_keys_and_then_of_each_change(world: World) -> None:
+    heard: list[Key] = []
+    async with world.store() as writer, world.store() as follower:
+        await writer.keep_key(key("one", 1))
+        await writer.keep_key(key("two", 2))
+        await follower.follow_keys(heard.append)
+        assert heard == [key("one", 1), key("two", 2)]
+        await writer.keep_key(key("one", 1, revoked=5))
+        await until(lambda: heard[2:] == [key("one", 1, revoked=5)])
+        await writer.keep_key(key("three", 3))
+        await until(lambda: heard[3:] == [key("three", 3)])
+
+
+async def test_whoever_follows_policies_and_keys_hears_each_of_its_own(world: World) -> None:
+    policies: list[Policy] = []
+    keys: list[Key] = []
+    async with world.store() as writer, world.store() as follower:
+        await follower.follow(policies.append)
+        await follower.follow_keys(keys.append)
+        await writer.write(policy(1))
+        await writer.keep_key(key("one", 1))
+        await until(lambda: bool(policies and keys))
+        assert (policies, keys) == ([policy(1)], [key("one", 1)])
+        assert await writer.read() == policy(1)
+
+
+async def test_endpoints_do_not_see_each_others_keys(world: World) -> None:
+    heard: list[Key] = []
+    async with world.store() as ours, world.store("wine") as theirs:
+        await theirs.follow_keys(heard.append)
+        await ours.keep_key(key("one", 1))
+        assert await theirs.keys() == []
+        assert heard == []
+
+
+async def test_a_key_revoked_while_a_follower_was_cut_off_is_known_to_it_later(world: World) -> None:
+    heard: list[Key] = []
+    async with world.store() as store, world.store() as follower:
+        await store.keep_key(key("one", 1))
+        await follower.follow_keys(heard.append)
+        await world.crash()
+        with pytest.raises(StreamAway):
+            await store.keep_key(key("two", 2))
+        await world.start()
+        async with asyncio.timeout(PATIENCE), world.store() as again:
+            await again.keep_key(key("one", 1, revoked=5))
+        await until(lambda: key("one", 1, revoked=5) in heard)

@@ -34,23 +34,24 @@ def name_of(page: Path) -> str:
 # --- commands -------------------------------------------------------------------------------
 
 
-def row_of(command: str) -> str:
-    (row,) = [
-        line for line in OPERATIONS.splitlines() if re.match(rf"\| `podium {command}( [^`]*)?` \|", line)
-    ]
-    return row
+def rows_of(command: str) -> str:
+    """Its row of the table; those of its parts, where it has some."""
+    rows = [line for line in OPERATIONS.splitlines() if re.match(rf"\| `podium {command}( [^`]*)?` \|", line)]
+    assert rows, command
+    return "\n".join(rows)
 
 
-def options_of(command: str) -> list[str]:
-    module, name = COMMANDS[command][0].split(":")
-    found: click.Command = getattr(import_module(module), name)
-    options = [option for option in found.params if isinstance(option, click.Option)]
-    return [max(option.opts, key=len) for option in options]
+def options_of(command: click.Command) -> list[str]:
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    parts = command.commands.values() if isinstance(command, click.Group) else ()
+    return [max(option.opts, key=len) for option in options] + [o for part in parts for o in options_of(part)]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_and_option_is_described(command: str) -> None:
-    assert [option for option in options_of(command) if f"`{option}`" not in row_of(command)] == []
+    module, name = COMMANDS[command][0].split(":")
+    options, rows = options_of(getattr(import_module(module), name)), rows_of(command)
+    assert [option for option in options if f"`{option}`" not in rows] == []
 
 
 def test_the_readme_and_the_guides_name_no_command_that_is_not_there() -> None:

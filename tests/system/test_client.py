@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import polars as pl
 import pytest
 from tests.system.conftest import Up
 from tests.system.kept import Archive, archive_of
+from tests.system.keys import made, requiring
 from tests.system.running import edit
 
 import podium
@@ -129,8 +131,9 @@ def test_a_call_that_was_refused_is_archived_once_it_is_let_in(project: Path, up
 
 
 @pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed: apt-get install npm")
-def test_a_client_generated_for_typescript_scores(project: Path, up: Up, tmp_path: Path) -> None:
-    node = up(project)
+def test_a_client_generated_for_typescript_scores_with_a_key(project: Path, up: Up, tmp_path: Path) -> None:
+    node = up(requiring(project))
+    environment = {**os.environ, "PODIUM_KEY": made(project, "typescript")}
     folder = shutil.copytree(TYPESCRIPT, tmp_path / "typescript")
     for command in (
         ["npm", "install", "--silent", "--no-audit", "--no-fund"],
@@ -138,7 +141,9 @@ def test_a_client_generated_for_typescript_scores(project: Path, up: Up, tmp_pat
         ["npm", "run", "--silent", "build"],  # it fails where a type does not fit
         ["node", "score.js", node.url],
     ):
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     assert done.stdout.splitlines() == [
         "linear forced 199.83",

@@ -277,6 +277,15 @@ def test_a_mistake_in_a_gate_or_guard_names_its_line(
 def test_the_window_of_drift_is_ten_minutes_or_what_the_file_says(folder: Path) -> None:
     assert load(folder, SHORT).drift_window_s == 600
     assert load(folder, SHORT + '[drift]\nwindow = "1.5m"\n').drift_window_s == 90
+
+
+def test_keys_are_optional_unless_they_are_required(folder: Path) -> None:
+    def keys(words: str) -> bool:
+        return load(folder, SHORT.replace("\n\n", f"\n{words}\n\n", 1)).endpoint.keys_required
+
+    assert [keys(""), keys('keys = "optional"'), keys('keys = "required"')] == [False, False, True]
+    with pytest.raises(ProjectError, match=r"podium.toml:3: .*\(did you mean 'required'\?\)"):
+        keys('keys = "require"')
     assert "under 1000ms" in mistake(folder, SHORT + '[drift]\nwindow = "20ms"\n')
     assert "did you mean 'window'?" in mistake(folder, SHORT + '[drift]\nwindows = "1m"\n')
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "promote": ("podium.cli.policy:promote", "Make a contender the champion."),
     "rollback": ("podium.cli.policy:rollback", "Go back to the last good revision."),
     "history": ("podium.cli.policy:history", "Show every revision of the policy."),
+    "key": ("podium.cli.key:key", "Make, list and revoke callers' keys."),
     "compare": ("podium.cli.compare:compare", "Compare two contenders on the same requests."),
     "replay": ("podium.cli.replay:replay", "Score archived requests with another version."),
     "export": ("podium.cli.export:export", "Write a table of what was served, to train on."),

@@ -6,9 +6,11 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
+import click
+
 from podium import project as projects
 from podium import run as runs
-from podium.client.calls import Address
+from podium.client.calls import Address, key_headers
 from podium.client.problems import refusal
 from podium.client.replies import TAKEN
 from podium.client.sockets import Connections
@@ -18,6 +20,10 @@ from podium.node.state import RUN, running
 from podium.run import Run
 
 TIMEOUT = 30.0
+
+key_option = click.option(
+    "--key", envvar="PODIUM_KEY", help="A caller's key; better in the environment, as PODIUM_KEY."
+)
 
 
 class Refused(PodiumError):
@@ -37,13 +43,17 @@ def running_here() -> tuple[Run, str]:
 
 
 class Gateway:
-    """One path of the running gateway, asked over one connection. Nothing is asked twice."""
+    """One path of the running gateway, asked over one connection. Nothing is asked twice.
 
-    def __init__(self, url: str, path: str, headers: Mapping[str, str]) -> None:
+    `key` is a caller's, where the endpoint asks for one.
+    """
+
+    def __init__(self, url: str, path: str, headers: Mapping[str, str], key: str | None) -> None:
         address = Address.of(url)
         self._connections = Connections(address, ssl.create_default_context)
         self._path = path
-        self._headers = {"host": address.netloc, "content-type": "application/json", **headers}
+        usual = {"host": address.netloc, "content-type": "application/json"}
+        self._headers = {**usual, **headers, **key_headers(key)}
 
     def ask(self, body: str) -> Reply:
         """What it says. Raises Refused with the gateway's explanation, NotRunning."""

@@ -12,6 +12,7 @@ import click
 import msgspec
 from msgspec.structs import replace
 
+from podium.callers import Key
 from podium.cli.clusters import plan_here
 from podium.cli.control import author
 from podium.cli.endpoints import check_endpoint
@@ -102,11 +103,23 @@ class ClusterControl:
         self._check_fit(changed, new)
         signed = replace(changed, author=author(), reason=reason, changed=time.time_ns() // 1000)
         self._bring_up(new)
-        document = msgspec.json.encode(signed).decode()
-        self._cluster.run(self._gateway, self._plan.namespace, [*STORE, "write", document])
+        self._store("write", msgspec.json.encode(signed).decode())
         click.echo(f"revision {signed.revision} is kept; gateways follow at once")
         await self._let_go(signed)
         return signed
+
+    async def keys(self) -> list[Key]:
+        """All keys of callers, the oldest first."""
+        said = self._store("keys")
+        return msgspec.json.decode(said, type=list[Key])
+
+    async def keep_key(self, key: Key) -> str:
+        """Keep a key, or that it is revoked; returns what is to be said of who knows it."""
+        self._store("keep-key", msgspec.json.encode(key).decode())
+        return "gateways follow at once"
+
+    def _store(self, *words: str) -> str:
+        return self._cluster.run(self._gateway, self._plan.namespace, [*STORE, *words])
 
     def _check_fit(self, changed: Policy, new: Sequence[Contender]) -> None:
         registry = FolderRegistry(self.project.registry_dir)

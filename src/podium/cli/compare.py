@@ -18,6 +18,7 @@ from podium.archive.comparing.compare import compare as compared
 from podium.archive.comparing.compare import find
 from podium.archive.comparing.contenders import Archived, Numbers
 from podium.archive.comparing.lake import opened
+from podium.cli.columns import aligned
 from podium.cli.endpoints import without_endpoint
 from podium.errors import PackageError
 from podium.models import manifest as manifests
@@ -126,13 +127,7 @@ def plain(found: Comparison) -> Iterator[str]:
     for section in sections(found):
         yield from ("", section.title, *section.notes)
         if section.rows:
-            yield from _aligned([section.columns, *section.rows])
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            yield from aligned([section.columns, *section.rows])
 
 
 def _rich(found: Comparison) -> RenderableType:

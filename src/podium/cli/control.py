@@ -7,7 +7,7 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from podium import project as projects
 from podium import run as runs
+from podium.callers import Key
 from podium.cli.endpoints import check_endpoint
 from podium.counters import read, total
 from podium.errors import NodeError, NotRunning, PolicyError, RevisionTaken, StreamAway
@@ -49,6 +50,8 @@ LOWEST_PRIORITY = 19
 
 Change = Callable[[Policy], Policy]
 
+context_option = click.option("--context", help="The endpoint on this cluster: a context of the kubeconfig.")
+
 
 class Steering(Protocol):
     """A running endpoint, wherever it runs: what commands do to its policy."""
@@ -62,6 +65,10 @@ class Steering(Protocol):
     async def revision(self, number: int) -> Policy | None: ...
 
     async def change(self, live: Policy, changed: Policy, *, reason: str) -> Policy: ...
+
+    async def keys(self) -> list[Key]: ...
+
+    async def keep_key(self, key: Key) -> str: ...
 
 
 class Control:
@@ -140,6 +147,19 @@ class Control:
         coming = [candidate(registry, c.model, c.version, c.role) for c in new]
         check_fit(changed, Contract(inputs=self.run.inputs, outputs=self.run.outputs), coming)
 
+    async def keys(self) -> list[Key]:
+        """All keys of callers, the oldest first."""
+        return await self.store.keys()
+
+    async def keep_key(self, key: Key) -> str:
+        """Keep a key, or that it is revoked; returns what is to be said of who knows it."""
+        began = time.monotonic()
+        await self.store.keep_key(key)
+        kept = await self.store.keys()
+        news = len(kept) + sum(each.revoked is not None for each in kept)
+        behind = await self._until_all("keys_followed", news)
+        return f"not known yet to {', '.join(behind)}" if behind else f"known to {self._all(began)}"
+
     # --- who joins is warm first --------------------------------------------------------------
 
     @asynccontextmanager
@@ -200,24 +220,32 @@ class Control:
 
     async def _followed(self, revision: int, began: float) -> None:
         """Say when every gateway uses a revision."""
-        give_up = time.monotonic() + FOLLOW_SECONDS
-        while behind := [n for n, at in self._gateways().items() if at < revision]:
-            if time.monotonic() > give_up:
-                click.echo(f"revision {revision} is kept; not in use yet by {', '.join(behind)}", err=True)
-                return
-            await asyncio.sleep(POLL_SECONDS)
-        count = len(self._gateways())
-        who = f"{count} gateway" + ("s" if count != 1 else "")
-        click.echo(f"revision {revision} is in use by {who} after {time.monotonic() - began:.3f} s")
+        if behind := await self._until_all("revision", revision):
+            click.echo(f"revision {revision} is kept; not in use yet by {', '.join(behind)}", err=True)
+        else:
+            click.echo(f"revision {revision} is in use by {self._all(began)}")
 
-    def _gateways(self) -> dict[str, int]:
-        """The revision that each running gateway uses, by its process's name."""
+    async def _until_all(self, gauge: str, wanted: int) -> list[str]:
+        """Wait until each gateway's gauge says so much; those of which it does not in time."""
+        give_up = time.monotonic() + FOLLOW_SECONDS
+        while behind := [name for name, at in self._gateways(gauge).items() if at < wanted]:
+            if time.monotonic() > give_up:
+                break
+            await asyncio.sleep(POLL_SECONDS)
+        return behind
+
+    def _all(self, began: float) -> str:
+        count = len(self._gateways("revision"))
+        return f"{count} gateway{'s' if count != 1 else ''} after {time.monotonic() - began:.3f} s"
+
+    def _gateways(self, gauge: str) -> dict[str, int]:
+        """A gauge of each running gateway, by its process's name."""
         state = read_state(self.project.run_dir) or self.state
         found = {}
         for process in state.processes:
             if process.name.startswith("gateway ") and process.state is ProcessState.RUNNING and process.pid:
                 board = self.run.board_of(process.name, process.pid)
-                found[process.name] = total(read(board), "revision")
+                found[process.name] = total(read(board), gauge)
         return found
 
 
@@ -241,6 +269,25 @@ def give_way() -> None:
 
 def project_here() -> Project:
     return projects.load(projects.find(Path.cwd()))
+
+
+def with_control(
+    endpoint: str | None, job: Callable[[Steering], Awaitable[None]], context: str | None = None
+) -> None:
+    """`context` is a cluster's; without, it is the node of this project."""
+    project = project_here()
+
+    async def connected() -> None:
+        if context is not None:
+            from podium.cli.cluster_control import ClusterControl  # an extra, and slow to import
+
+            async with ClusterControl(project, endpoint, context) as there:
+                await job(there)
+            return
+        async with Control(project, endpoint) as control:
+            await job(control)
+
+    asyncio.run(connected())
 
 
 def author() -> str:

@@ -14,6 +14,7 @@ import click
 from podium import project as projects
 from podium.cli.artifacts import push_version
 from podium.cli.build import registry_options
+from podium.cli.columns import aligned
 from podium.cli.outside import pack_outside
 from podium.cli.policy import join_as_challenger
 from podium.errors import ProjectError, UnknownVersion
@@ -201,11 +202,7 @@ def _table(versions: list[Version]) -> str:
         )
         for version in versions
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
-    return "\n".join(lines)
+    return "\n".join(aligned(rows))
 
 
 def _metrics(version: Version) -> str:

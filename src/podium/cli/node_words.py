@@ -18,9 +18,10 @@ LAST_LINES = 6
 
 def ready_words(run: Run, url: str, grpc: str | None, seconds: float) -> str:
     too = f", and for gRPC at {grpc}" if grpc else ""
+    key = "   (podium key create CALLER makes a KEY)" if run.keys_required else ""
     return (
         f"Ready in {seconds:.1f} s: every contender answers at {url}{too}\n"
-        f"  try it    {_curl(run, url)}\n"
+        f"  try it    {_curl(run, url)}{key}\n"
         f"  look      podium status, or {url}/docs in a browser\n"
         f"  stop it   Ctrl-C here, or podium down"
     )
@@ -29,10 +30,11 @@ def ready_words(run: Run, url: str, grpc: str | None, seconds: float) -> str:
 def _curl(run: Run, url: str) -> str:
     row = example_row(run.asked)
     address = f"{url}/score/{run.endpoint}"
+    key = " -H 'X-API-Key: KEY'" if run.keys_required else ""
     if len(row) <= 3 and all(not field.shape for field in run.asked.fields):
         values = {name: json.dumps(v) if isinstance(v, bool) else v for name, v in row.items()}
-        return f"curl {shlex.quote(f'{address}?{urlencode(values)}')}"
-    return f"curl {address} -d {shlex.quote(json.dumps(row))}"
+        return f"curl{key} {shlex.quote(f'{address}?{urlencode(values)}')}"
+    return f"curl{key} {address} -d {shlex.quote(json.dumps(row))}"
 
 
 def example_row(schema: Schema) -> dict[str, object]:

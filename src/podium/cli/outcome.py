@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from podium.cli.asking import Gateway, Refused, running_here
+from podium.cli.asking import Gateway, Refused, key_option, running_here
 from podium.cli.endpoints import without_endpoint
 from podium.cli.rows import Line, Rows, rows_of, typed
 from podium.errors import NotRunning, ProjectError
@@ -47,7 +47,8 @@ class Item(NamedTuple):
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Many: .csv, .jsonl or .parquet.",
 )
-def outcome(words: tuple[str, ...], observed: str | None, file: Path | None) -> None:
+@key_option
+def outcome(words: tuple[str, ...], observed: str | None, file: Path | None, key: str | None) -> None:
     """Say what really happened: `podium outcome ID '{"progression": 151}'`, or `--file` for many.
 
     A file has the columns id and the outputs by name, and perhaps row and observed; what is empty is not
@@ -61,10 +62,10 @@ def outcome(words: tuple[str, ...], observed: str | None, file: Path | None) -> 
     if file is None:
         id, body = found
         headers = {HEADER: observed} if observed else {}
-        with closing(Gateway(url, f"{path}/{quote(id, safe='')}", headers)) as gateway:
+        with closing(Gateway(url, f"{path}/{quote(id, safe='')}", headers, key)) as gateway:
             click.echo(gateway.ask(body).body.decode())
     else:
-        with closing(Gateway(url, path, {})) as gateway:
+        with closing(Gateway(url, path, {}, key)) as gateway:
             _import(gateway, run, rows_of(file), file, observed)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from podium.cli import gating
-from podium.cli.control import Control, Steering, lineup, project_here
+from podium.cli.control import Steering, context_option, lineup, with_control
 from podium.errors import ArchiveError, NotFound, PolicyError, UnknownVersion
 from podium.node.contenders import candidate, policy_of
 from podium.project import FILE, ModelSettings, Project
@@ -38,7 +38,6 @@ _words = click.argument("words", nargs=-1, required=True, metavar="[ENDPOINT] MO
 _force = click.option(
     "--force", metavar="REASON", default="", help="Past shut gates, for this reason, which is recorded."
 )
-_context = click.option("--context", help="The endpoint on this cluster: a context of the kubeconfig.")
 _reason = click.option("--reason", default="", help="Why, for the history.")
 
 
@@ -73,7 +72,7 @@ def plan(endpoint: str | None, as_json: bool) -> None:
         _show_plan(live, found)
         _show_newer(control.project, live)
 
-    _with_control(endpoint, show)
+    with_control(endpoint, show)
 
 
 @click.command()
@@ -97,7 +96,7 @@ def apply(endpoint: str | None, yes: bool, force: str, reason: str) -> None:
         passed = await _through_gates(control, target.champion, force) if promotes else ""
         await control.change(live, target, reason=f"{reason or f'{FILE} applied'}{passed}")
 
-    _with_control(endpoint, do)
+    with_control(endpoint, do)
 
 
 def wanted(project: Project, live: Policy) -> Policy:
@@ -145,7 +144,7 @@ def _show_newer(project: Project, live: Policy) -> None:
     "--role", type=click.Choice([r.value for r in JOINING]), default="challenger", show_default=True
 )
 @click.option("--share", type=_Share(), help="For this part of the traffic its answer is preferred.")
-@_context
+@context_option
 @_reason
 def join(words: tuple[str, ...], role: str, share: float | None, reason: str, context: str | None) -> None:
     """Warm a version, then let it in; without a version, the newest. Also changes a role or a share."""
@@ -156,7 +155,7 @@ def join(words: tuple[str, ...], role: str, share: float | None, reason: str, co
         found = _version(control.project, word, Role(role), share or None)
         await _let_in(control, live, found, reason)
 
-    _with_control(endpoint, do, context)
+    with_control(endpoint, do, context)
 
 
 def join_as_challenger(word: str, reason: str) -> None:
@@ -171,7 +170,7 @@ def join_as_challenger(word: str, reason: str) -> None:
                 return
         await _let_in(control, live, found, reason)
 
-    _with_control(None, do)
+    with_control(None, do)
 
 
 async def _let_in(control: Steering, live: Policy, found: Contender, reason: str) -> None:
@@ -186,7 +185,7 @@ async def _let_in(control: Steering, live: Policy, found: Contender, reason: str
 @click.command()
 @_words
 @_reason
-@_context
+@context_option
 def leave(words: tuple[str, ...], reason: str, context: str | None) -> None:
     """Let a contender go: it is ignored first, then finishes what it has, then stops."""
     endpoint, word = endpoint_and_model(words)
@@ -197,14 +196,14 @@ def leave(words: tuple[str, ...], reason: str, context: str | None) -> None:
         await control.change(live, changed, reason=reason or f"{word} leaves")
         _show(changes.differences(live, changed))
 
-    _with_control(endpoint, do, context)
+    with_control(endpoint, do, context)
 
 
 @click.command()
 @_words
 @_force
 @_reason
-@_context
+@context_option
 def promote(words: tuple[str, ...], force: str, reason: str, context: str | None) -> None:
     """Make a contender the champion, if the gates are open; the champion until now becomes a challenger."""
     endpoint, word = endpoint_and_model(words)
@@ -218,7 +217,7 @@ def promote(words: tuple[str, ...], force: str, reason: str, context: str | None
         _show(changes.differences(live, changed))
         click.echo(f"Back: podium rollback {live.endpoint}")
 
-    _with_control(endpoint, do, context)
+    with_control(endpoint, do, context)
 
 
 async def _through_gates(control: Steering, contender: Contender, force: str) -> str:
@@ -250,7 +249,7 @@ async def _through_gates(control: Steering, contender: Contender, force: str) ->
 @click.argument("endpoint", required=False)
 @click.option("--to", "revision", type=click.IntRange(1), help="This revision, instead of the last good one.")
 @_reason
-@_context
+@context_option
 def rollback(endpoint: str | None, revision: int | None, reason: str, context: str | None) -> None:
     """Go back to the last revision that nobody had to take back, or to a named one."""
 
@@ -264,7 +263,7 @@ def rollback(endpoint: str | None, revision: int | None, reason: str, context: s
         click.echo(f"as revision {old.revision} was ({old.author}: {old.reason}):")
         _show(lines)
 
-    _with_control(endpoint, do, context)
+    with_control(endpoint, do, context)
 
 
 async def _earlier(control: Steering, live: Policy, revision: int | None) -> Policy:
@@ -297,7 +296,7 @@ def _version(project: Project, word: str, role: Role, share: float | None) -> Co
 @click.command()
 @click.argument("endpoint", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document: all revisions, whole.")
-@_context
+@context_option
 def history(endpoint: str | None, as_json: bool, context: str | None) -> None:
     """Show every revision of the policy: when, who, why, and what it changed."""
 
@@ -314,28 +313,9 @@ def history(endpoint: str | None, as_json: bool, context: str | None) -> None:
             _show(changes.differences(before, policy) if before else [lineup(policy)])
             before = policy
 
-    _with_control(endpoint, show, context)
+    with_control(endpoint, show, context)
 
 
 def _show(lines: Sequence[str]) -> None:
     for line in lines:
         click.echo(f"  {line}")
-
-
-def _with_control(
-    endpoint: str | None, job: Callable[[Steering], Awaitable[None]], context: str | None = None
-) -> None:
-    """`context` is a cluster's; without, it is the node of this project."""
-    project = project_here()
-
-    async def connected() -> None:
-        if context is not None:
-            from podium.cli.cluster_control import ClusterControl  # an extra, and slow to import
-
-            async with ClusterControl(project, endpoint, context) as there:
-                await job(there)
-            return
-        async with Control(project, endpoint) as control:
-            await job(control)
-
-    asyncio.run(connected())

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from podium import environment
+from podium.callers import Key
 from podium.errors import PolicyError, RevisionTaken
 from podium.records import Policy
 from podium.streams.connect import policies
@@ -47,6 +48,24 @@ def write(document: str) -> None:
             raise PolicyError(f"{error}; look, and say it again") from None
 
     _with_store(keep)
+
+
+@store.command()
+def keys() -> None:
+    """All keys of callers, the oldest first, as one JSON document."""
+
+    async def show(store: PolicyStore) -> None:
+        click.echo(msgspec.json.encode(await store.keys()).decode())
+
+    _with_store(show)
+
+
+@store.command()
+@click.argument("document")
+def keep_key(document: str) -> None:
+    """Keep a key, or that it is revoked; its token is not among what is kept."""
+    key = msgspec.json.decode(document, type=Key)
+    _with_store(lambda store: store.keep_key(key))
 
 
 def _with_store(job: Callable[[PolicyStore], Awaitable[None]]) -> None:

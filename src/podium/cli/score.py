@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from podium.cli.asking import Gateway, running_here
+from podium.cli.asking import Gateway, key_option, running_here
 from podium.cli.endpoints import without_endpoint
 from podium.cli.rows import CsvRows, typed
 from podium.errors import ProjectError
@@ -27,7 +27,10 @@ BATCH = 200
 )
 @click.option("--model", "force", help="That contender's score: MODEL or MODEL@VERSION.")
 @click.option("--deadline", help="Wait no longer than this, e.g. 50ms.")
-def score(words: tuple[str, ...], file: Path | None, force: str | None, deadline: str | None) -> None:
+@key_option
+def score(
+    words: tuple[str, ...], file: Path | None, force: str | None, deadline: str | None, key: str | None
+) -> None:
     """Ask the running endpoint: `podium score '{"bmi": 0.05}'`, or `--file rows.csv` for many.
 
     Prints one line of JSON for an answer; with --file one for each row, in the file's order.
@@ -36,7 +39,7 @@ def score(words: tuple[str, ...], file: Path | None, force: str | None, deadline
     body = _body(words, run.endpoint, file)
     headers = {"podium-force": force} if force else {}
     headers |= {"podium-deadline": deadline} if deadline else {}
-    with closing(Gateway(url, f"/score/{run.endpoint}", headers)) as gateway:
+    with closing(Gateway(url, f"/score/{run.endpoint}", headers, key)) as gateway:
         if file is None:
             click.echo(gateway.ask(body or "").body.decode())
         else:

@@ -18,6 +18,7 @@ from podium import project as projects
 from podium import run as runs
 from podium.archive import drift_report
 from podium.archive.drift_report import DriftReport, LiveDrift
+from podium.cli.columns import aligned
 from podium.cli.endpoints import check_endpoint
 from podium.cli.policy import wanted
 from podium.counters import Counts, distribution, merged, total
@@ -255,9 +256,9 @@ def plain(found: Status) -> Iterator[str]:
     if found.features:
         yield _features_line(found.features)
     rows = [CONTENDER_COLUMNS, *(_contender_row(contender) for contender in found.contenders)]
-    yield from ("", *_aligned(rows))
+    yield from ("", *aligned(rows))
     rows = [PROCESS_COLUMNS, *(_process_row(process) for process in found.processes)]
-    yield from ("", *_aligned(rows))
+    yield from ("", *aligned(rows))
     if advice := [*trouble(found), *failed(found), *drift(found), *unapplied(found)]:
         yield from ("", *advice)
 
@@ -309,12 +310,6 @@ def _process_row(process: ProcessReport) -> tuple[str, ...]:
     numbers = (process.pid, process.restarts, process.rss_mb)
     pid, restarts, memory = ("" if number is None else str(number) for number in numbers)
     return process.name, pid, process.state.value, restarts, memory
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def trouble(found: Status) -> Iterator[str]:

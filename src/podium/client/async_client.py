@@ -37,11 +37,12 @@ class AsyncClient:
         *,
         timeout: float = TIMEOUT,
         try_timeout: float | None = None,
+        api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         address = Address.of(url)
-        self._endpoint = Endpoint(address, endpoint, headers or {})
+        self._endpoint = Endpoint(address, endpoint, headers or {}, api_key)
         self._connections = AsyncConnections(address, cache(lambda: tls or ssl.create_default_context()))
         self._timeout = timeout
         self._try_timeout = math.inf if try_timeout is None else try_timeout

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 BINARY = "application/octet-stream"
+KEY_HEADER = "x-api-key"
 
 _HEADERS = {
     "deadline": "podium-deadline",
@@ -79,13 +80,19 @@ class Call:
 
 
 class Endpoint:
-    """Makes the calls of one endpoint; `headers` go with each of them."""
+    """Makes the calls of one endpoint; `headers` and the caller's key go with each of them.
 
-    def __init__(self, address: Address, name: str, headers: Mapping[str, str]) -> None:
+    Raises InvalidInput for what cannot be sent.
+    """
+
+    def __init__(
+        self, address: Address, name: str, headers: Mapping[str, str], api_key: str | None = None
+    ) -> None:
         self._headers = {
             "host": address.netloc,
             "user-agent": "podium",
             **{name.lower(): value for name, value in _checked(headers).items()},
+            **key_headers(api_key),
         }
         self._prefix = address.prefix
         self._score = f"/score/{quote(name, safe='')}"
@@ -149,6 +156,19 @@ class Endpoint:
     def _call(self, path: str, headers: Mapping[str, str], body: bytes, timeout: float | None) -> Call:
         every = {**self._headers, "content-type": JSON, **_checked(headers)}
         return Call(request=request_bytes("POST", self._prefix + path, every, body), timeout=timeout)
+
+
+def key_headers(key: str | None) -> dict[str, str]:
+    """A caller's key, as it is sent: beside `authorization`, which may be for a proxy.
+
+    Raises InvalidInput, which does not show the key, for one that cannot be sent.
+    """
+    if key is None:
+        return {}
+    key = key.strip()  # a file that it comes from ends with a line break
+    if not key or not _PRINTABLE.fullmatch(key):
+        raise InvalidInput("the key cannot be sent", path="api_key", expected="printable ASCII characters")
+    return {KEY_HEADER: key}
 
 
 def check_bounds(batch: int, at_once: int = 1) -> None:

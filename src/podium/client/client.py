@@ -34,8 +34,8 @@ class Client:
 
     A call ends after `timeout` seconds, a single try of it after `try_timeout` if that is given; both must be
     longer than the endpoint's deadline. Tries have the same id, and follow broken connections and the
-    statuses 429, 502 and 503, not before their `Retry-After`. `headers` go with each request; `tls` replaces
-    Python's defaults for `https`.
+    statuses 429, 502 and 503, not before their `Retry-After`. `api_key` is the caller's key, if the endpoint
+    asks for one, `headers` go with each request; `tls` replaces Python's defaults for `https`.
 
     Every call raises a PodiumError: that of the refusal (InvalidInput, NotFound, …) with its document as
     `problem`, or Unreachable.
@@ -48,11 +48,12 @@ class Client:
         *,
         timeout: float = TIMEOUT,
         try_timeout: float | None = None,
+        api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         address = Address.of(url)
-        self._endpoint = Endpoint(address, endpoint, headers or {})
+        self._endpoint = Endpoint(address, endpoint, headers or {}, api_key)
         self._connections = Connections(address, cache(lambda: tls or ssl.create_default_context()))
         self._timeout = timeout
         self._try_timeout = math.inf if try_timeout is None else try_timeout

@@ -17,6 +17,7 @@ from podium.errors import (
     NotFound,
     NotJSON,
     NotReady,
+    OverRate,
     PodiumError,
     SlowBody,
     Stopping,
@@ -25,6 +26,7 @@ from podium.errors import (
     TooLarge,
     TooManyRequests,
     Unauthorized,
+    UnknownCaller,
     UnknownEncoding,
     UnknownRequest,
 )
@@ -33,6 +35,7 @@ ERRORS: dict[str, type[PodiumError]] = {
     "not-json": NotJSON,
     "bad-request": BadInput,
     "unauthorized": Unauthorized,
+    "unknown-caller": UnknownCaller,
     "forbidden": Forbidden,
     "not-found": NotFound,
     "unknown-request": UnknownRequest,
@@ -42,6 +45,7 @@ ERRORS: dict[str, type[PodiumError]] = {
     "unknown-encoding": UnknownEncoding,
     "invalid-input": InvalidInput,
     "too-many-requests": TooManyRequests,
+    "over-rate": OverRate,
     "stopping": Stopping,
     "stream-away": StreamAway,
     "store-full": StoreFull,
@@ -71,7 +75,14 @@ def _made(kind: type[PodiumError], detail: str, document: dict[str, Any], reply:
         return kind(detail, path=path)
     if issubclass(kind, MethodNotAllowed):
         return kind(detail, tuple(reply.headers.get("allow", "").split(", ")))
+    if issubclass(kind, OverRate):
+        return kind(detail, seconds=_seconds(reply.headers.get("retry-after", "")))
     return kind(detail)
+
+
+def _seconds(said: str) -> int:
+    """`Retry-After`, which something between may have written as a date."""
+    return int(said) if said.isdecimal() else 1
 
 
 def _document(body: bytes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from podium.errors import BadInput, NotFound, NotReady, PodiumError
+from podium.gateway.callers import Callers
 from podium.gateway.grpc_call import Call, Metadata, Method, Streaming, Unary
 from podium.gateway.grpc_statuses import details_of
 from podium.gateway.large import Room
@@ -38,9 +39,12 @@ REFLECTION = ("grpc.reflection.v1alpha.ServerReflection", "grpc.reflection.v1.Se
 class GrpcGateway:
     """The gRPC methods of one endpoint."""
 
-    def __init__(self, run: Run, predictor: Predictor, probes: Probes, room: Room) -> None:
+    def __init__(
+        self, run: Run, predictor: Predictor, probes: Probes, room: Room, *, callers: Callers
+    ) -> None:
         self._endpoint = run.endpoint
         self._room = room
+        self._callers = callers
         self._predictor = predictor
         self._probes = probes
         self._validator = Validator(run.asked)
@@ -89,13 +93,14 @@ class GrpcGateway:
     async def _infer(self, body: bytes, call: Call) -> tuple[Any, Answer]:
         began = time.monotonic()
         try:
+            caller = self._callers.let_in(call.metadata)
             with self._room.hold(len(body)):
-                return await self._score(_parsed(inference.ModelInferRequest, body), call, began)
+                return await self._score(_parsed(inference.ModelInferRequest, body), call, began, caller)
         except REFUSALS as error:
             self._predictor.tally.refused(type(error).__name__)
             raise
 
-    async def _score(self, message: Any, call: Call, began: float) -> tuple[Any, Answer]:
+    async def _score(self, message: Any, call: Call, began: float, caller: str | None) -> tuple[Any, Answer]:
         """A version in the message forces that contender."""
         self._check_name(message.model_name)
         request = oip_grpc.read(message, self._contract, self._validator)
@@ -107,6 +112,7 @@ class GrpcGateway:
             deadline=self._deadline(asked.get("podium-deadline"), call.time_remaining()),
             force=message.model_version or asked.get("podium-force"),
             key=asked.get("podium-key"),
+            caller=caller,
             trace=asked.get("traceparent"),
         )
         return oip_grpc.write(request, answer, self._endpoint), answer

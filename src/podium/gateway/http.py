@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from podium.errors import MethodNotAllowed, NotFound, PodiumError
+from podium.gateway.callers import Callers
 from podium.gateway.limits import REFUSALS, Bodies, caller_id, deadline_ms
 from podium.gateway.metrics import CONTENT_TYPE, metrics_text
 from podium.gateway.outcomes import Outcomes, Taken
@@ -71,6 +72,7 @@ class HttpGateway:
         probes: Probes,
         bodies: Bodies,
         *,
+        callers: Callers,
         outcomes: Outcomes,
         training: Training,
     ) -> None:
@@ -78,6 +80,7 @@ class HttpGateway:
         self._predictor = predictor
         self._probes = probes
         self._bodies = bodies
+        self._callers = callers
         self._outcomes = outcomes
         self._training = training
         self._validator = Validator(run.asked)
@@ -127,7 +130,7 @@ class HttpGateway:
             log.exception("%s %s", scope.method, scope.path)
             reply = internal_error(scope.path)
         protocol.response_bytes(reply.status, reply.headers, reply.body)
-        if reply.status == 413 or (reply.status == 429 and "content-length" in scope.headers):
+        if reply.status == 413 or (reply.status in (401, 429) and "content-length" in scope.headers):
             await self._bodies.discard(protocol)
 
     async def _reply(self, scope: Scope, protocol: Protocol, began: float) -> Reply:
@@ -145,13 +148,15 @@ class HttpGateway:
     # --- scoring ----------------------------------------------------------------------------
 
     async def _score_post(self, scope: Scope, protocol: Protocol, began: float, _: str) -> Reply:
+        caller = self._callers.let_in(scope.headers)
         body = await self._body(scope, protocol)
-        return await self._score(scope, self._validator.json(body), began)
+        return await self._score(scope, self._validator.json(body), began, caller)
 
     async def _score_get(self, scope: Scope, protocol: Protocol, began: float, _: str) -> Reply:
-        return await self._score(scope, self._validator.query(scope.query_string), began)
+        caller = self._callers.let_in(scope.headers)
+        return await self._score(scope, self._validator.query(scope.query_string), began, caller)
 
-    async def _score(self, scope: Scope, rows: Rows, began: float) -> Reply:
+    async def _score(self, scope: Scope, rows: Rows, began: float, caller: str | None) -> Reply:
         headers = scope.headers
         answer = await self._predictor.answer(
             rows,
@@ -160,6 +165,7 @@ class HttpGateway:
             deadline=deadline_ms(headers.get("podium-deadline")),
             force=headers.get("podium-force"),
             key=headers.get("podium-key"),
+            caller=caller,
             trace=headers.get("traceparent"),
         )
         reply = ScoreReply(
@@ -175,6 +181,7 @@ class HttpGateway:
     async def _infer(self, scope: Scope, protocol: Protocol, began: float, version: str) -> Reply:
         """Open Inference Protocol; a version in the path forces that contender."""
         headers = scope.headers
+        caller = self._callers.let_in(headers)
         body = await self._body(scope, protocol)
         request = self._contract.read(body, headers.get("inference-header-content-length"), self._validator)
         answer = await self._predictor.answer(
@@ -184,6 +191,7 @@ class HttpGateway:
             deadline=deadline_ms(headers.get("podium-deadline")),
             force=version or headers.get("podium-force"),
             key=headers.get("podium-key"),
+            caller=caller,
             trace=headers.get("traceparent"),
         )
         typed, content = self._contract.write(request, answer)
@@ -192,6 +200,7 @@ class HttpGateway:
     # --- outcomes ---------------------------------------------------------------------------
 
     async def _take_one(self, scope: Scope, protocol: Protocol, began: float, id: str) -> Reply:
+        self._callers.let_in(scope.headers)
         body = await self._body(scope, protocol)
         taken = await self._outcomes.of_request(id, body, scope.headers.get(outcomes.HEADER))
         first = taken.outcomes[0]
@@ -201,6 +210,7 @@ class HttpGateway:
         return Reply(_status_of(taken), [JSON], _encode(reply))
 
     async def _take_many(self, scope: Scope, protocol: Protocol, began: float, _: str) -> Reply:
+        self._callers.let_in(scope.headers)
         taken = await self._outcomes.of_many(await self._body(scope, protocol))
         reply = OutcomesReply(len(taken.outcomes), taken.unchecked)
         return Reply(_status_of(taken), [JSON], _encode(reply))
@@ -263,8 +273,14 @@ class HttpGateway:
 
     async def _openapi(self, *_: object) -> Reply:
         run, policy = self._run, self._predictor.policy
-        training = bool(run.admin_key)
-        document = openapi.document(policy, run.asked, run.outputs, run.limits, training=training)
+        document = openapi.document(
+            policy,
+            run.asked,
+            run.outputs,
+            run.limits,
+            training=bool(run.admin_key),
+            keys_required=run.keys_required,
+        )
         return Reply(200, [JSON], document)
 
     async def _docs(self, scope: Scope, protocol: Protocol, began: float, asset: str) -> Reply:

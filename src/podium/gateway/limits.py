@@ -11,12 +11,14 @@ from types import TracebackType
 from podium.errors import (
     BadInput,
     InvalidInput,
+    OverRate,
     SlowBody,
     Stopping,
     StoreFull,
     StreamAway,
     TooLarge,
     TooManyRequests,
+    UnknownCaller,
     UnknownEncoding,
     UnknownRequest,
 )
@@ -29,6 +31,8 @@ DISCARDED = 8
 """Times the limit that is still read of a body that was refused."""
 
 REFUSALS = (
+    UnknownCaller,
+    OverRate,
     BadInput,
     UnknownEncoding,
     UnknownRequest,

@@ -38,6 +38,8 @@ SHOWN: dict[str, Shown] = {
     "answered": Shown("podium_requests_answered", "Requests that were answered, default answers included."),
     "defaulted": Shown("podium_requests_defaulted", "Requests that got the default answer."),
     "refused": Shown("podium_requests_refused", "Requests that were not let in, by reason."),
+    "caller_requests": Shown("podium_caller_requests", "Requests that were let in, by whose key they had."),
+    "caller_limited": Shown("podium_caller_limited", "Requests over the rate of their caller's key."),
     "answer_ms": Shown("podium_answer_seconds", "From a request's arrival to its answer."),
     "revision": Shown("podium_revision", "The policy's revision that a gateway uses."),
     "in_flight": Shown("podium_requests_in_flight", "Requests that wait for their answer now."),
@@ -82,8 +84,8 @@ DRIFT: dict[str, Shown] = {
 LEVELS = {"stable": 0, "moved": 1, "drifted": 2}
 _DRIFT_LABELS = ("endpoint", "model", "version", "role", "part", "column")
 
-INTERNAL = frozenset({"beat"})
-"""Signs of life for the supervisor: a time of day, nothing to draw."""
+INTERNAL = frozenset({"beat", "keys_followed"})
+"""Signs for the supervisor and for commands: a time of day, how far a gateway has come; nothing to draw."""
 
 _STEPS = (*range(0, BUCKETS - 1, PER_OCTAVE), BUCKETS - 1)
 """The last of the boards' buckets in each of the buckets shown: a power of two wide."""

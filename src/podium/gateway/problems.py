@@ -15,6 +15,7 @@ from podium.errors import (
     NotFound,
     NotJSON,
     NotReady,
+    OverRate,
     PodiumError,
     SlowBody,
     Stopping,
@@ -23,6 +24,7 @@ from podium.errors import (
     TooLarge,
     TooManyRequests,
     Unauthorized,
+    UnknownCaller,
     UnknownEncoding,
     UnknownRequest,
 )
@@ -48,6 +50,7 @@ KINDS: dict[type[PodiumError], Kind] = {
     NotJSON: Kind(400, "not-json", "The body is not JSON"),
     BadInput: Kind(400, "bad-request", "The request cannot be read"),
     Unauthorized: Kind(401, "unauthorized", "A key is needed"),
+    UnknownCaller: Kind(401, "unknown-caller", "A caller's key is needed"),
     Forbidden: Kind(403, "forbidden", "Switched off here"),
     NotFound: Kind(404, "not-found", "No such name"),
     UnknownRequest: Kind(404, "unknown-request", "No such request"),
@@ -57,6 +60,7 @@ KINDS: dict[type[PodiumError], Kind] = {
     UnknownEncoding: Kind(415, "unknown-encoding", "The body's compression is not known"),
     InvalidInput: Kind(422, "invalid-input", "The input does not fit the schema"),
     TooManyRequests: Kind(429, "too-many-requests", "Too many requests in flight"),
+    OverRate: Kind(429, "over-rate", "More requests than the caller's key lets in"),
     Stopping: Kind(503, "stopping", "The gateway is stopping"),
     StreamAway: Kind(503, "stream-away", "The message stream is away"),
     StoreFull: Kind(503, "store-full", "No room for large inputs"),
@@ -126,6 +130,8 @@ def _headers(error: PodiumError, kind: Kind) -> HeaderList:
         return [("accept-encoding", ENCODINGS)]
     if kind.status == 401:
         return [("www-authenticate", "Bearer")]
+    if isinstance(error, OverRate):
+        return [("retry-after", str(error.seconds))]
     if kind.status in (429, 503):
         return [("retry-after", str(RETRY_SECONDS))]
     return []

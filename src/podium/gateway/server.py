@@ -9,6 +9,7 @@ import socket
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 
 from podium.counters import Board
+from podium.gateway.callers import Callers
 from podium.gateway.http import HttpGateway
 from podium.gateway.http1 import Http1Server
 from podium.gateway.large import LargeInputs, Room
@@ -53,6 +54,8 @@ async def serve(
         room = Room(run.large.memory_bytes)
         predictor = await stack.enter_async_context(_predictor(run, stream, board, large))
         await policies.follow(predictor.follow)
+        callers = Callers(board, required=run.keys_required)
+        await policies.follow_keys(callers.follow)
         probes = await stack.enter_async_context(
             Probes(
                 predictor.policy,
@@ -66,9 +69,11 @@ async def serve(
             Outcomes(run, stream, board, revision=lambda: predictor.policy.revision)
         )
         if grpc:
-            await stack.enter_async_context(_grpc_server(run, predictor, probes, room, grpc))
+            await stack.enter_async_context(_grpc_server(run, predictor, probes, room, grpc, callers=callers))
         training = Training(run, stream)
-        http = HttpGateway(run, predictor, probes, bodies, outcomes=outcomes, training=training)
+        http = HttpGateway(
+            run, predictor, probes, bodies, callers=callers, outcomes=outcomes, training=training
+        )
         listener = socket.socket(fileno=fd)
         server = await stack.enter_async_context(
             Http1Server(http.__rsgi__, listener, head_seconds=run.limits.header_seconds, backlog=BACKLOG)
@@ -93,12 +98,13 @@ def _predictor(run: Run, stream: Stream, board: Board, large: LargeInputs) -> Pr
 
 
 def _grpc_server(
-    run: Run, predictor: Predictor, probes: Probes, room: Room, address: str
+    run: Run, predictor: Predictor, probes: Probes, room: Room, address: str, *, callers: Callers
 ) -> AbstractAsyncContextManager[object]:
     from podium.gateway.grpc import GrpcGateway  # an extra: `podium up` has checked that it is installed
     from podium.gateway.grpc_server import GrpcServer
 
-    return GrpcServer(GrpcGateway(run, predictor, probes, room).methods(), address, run.limits)
+    gateway = GrpcGateway(run, predictor, probes, room, callers=callers)
+    return GrpcServer(gateway.methods(), address, run.limits)
 
 
 def _allow_many_connections() -> None:

@@ -46,6 +46,7 @@ def run_of(project: Project, policy: Policy, contract: Contract, stream: str) ->
         agreement=project.endpoint.agreement,
         drift_window_s=project.drift_window_s,
         admin_key=key_digest(os.environ.get(ADMIN_KEY, "")),
+        keys_required=project.endpoint.keys_required,
         features=project.features,
     )
 

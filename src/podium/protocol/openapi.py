@@ -45,10 +45,14 @@ PROBLEMS = {
     413: "The body is over the limit.",
     415: "The body's compression is not known.",
     422: "The input does not fit the schema: `path` points at what, `expected` says what would.",
-    429: "Too many requests are in flight.",
+    429: "Too many requests are in flight, or more than the caller's key lets in.",
     500: "The gateway failed; its log says how.",
     503: "Not now: stopping, not ready, or the message stream is away.",
     504: "Nobody answered in time, and the endpoint has no default answer.",
+}
+SCHEMES: dict[str, Part] = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A caller's key."},
+    "keyHeader": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same key."},
 }
 _HEADERS_OF: dict[int, Part] = {
     401: {"WWW-Authenticate": {"required": True, "schema": STRING}},
@@ -57,17 +61,24 @@ _HEADERS_OF: dict[int, Part] = {
     429: {"Retry-After": {"required": True, "schema": {"type": "integer"}}},
     503: {"Retry-After": {"required": True, "schema": {"type": "integer"}}},
 }
-_SCORING = (404, 422, 429, 500, 503, 504)
-_TAKING = (404, 422, 429, 500, 503)
+_SCORING = (401, 404, 422, 429, 500, 503, 504)
+_TAKING = (401, 404, 422, 429, 500, 503)
 _WITH_BODY = (400, 408, 413)
 
 
 def document(
-    policy: Policy, inputs: Schema, outputs: Schema, limits: Limits, *, training: bool = False
+    policy: Policy,
+    inputs: Schema,
+    outputs: Schema,
+    limits: Limits,
+    *,
+    training: bool = False,
+    keys_required: bool = False,
 ) -> bytes:
     """The document, as JSON, for `GET /openapi.json`; with the routes of `training` where they are on."""
     title = policy.endpoint
     champion = policy.champion.name
+    asking = _score_paths(policy, inputs) | _outcome_paths(policy, outputs) | _inference_paths(policy)
     return msgspec.json.encode(
         {
             "openapi": "3.1.0",
@@ -84,16 +95,17 @@ def document(
                 {"name": "training", "description": "New versions, for whoever has the admin key."},
                 {"name": "service", "description": "Health, metrics, this document."},
             ],
-            "paths": _score_paths(policy, inputs)
-            | _outcome_paths(policy, outputs)
-            | _inference_paths(policy)
+            "paths": _with_keys(asking, required=keys_required)
             | (_training_paths(policy) if training else {})
             | _service_paths(),
             "components": {
                 "schemas": _schemas(inputs, outputs),
                 "parameters": _parameters(policy),
                 "responses": {f"Problem{status}": _problem(status) for status in PROBLEMS},
-                "securitySchemes": {"admin": {"type": "http", "scheme": "bearer"}},
+                "securitySchemes": {
+                    **SCHEMES,
+                    "admin": {"type": "http", "scheme": "bearer", "description": "The admin key."},
+                },
             },
         }
     )
@@ -133,6 +145,19 @@ def _score_paths(policy: Policy, inputs: Schema) -> Part:
         "responses": _scored("Scored") | _problems(*_SCORING),
     }
     return {f"/score/{policy.endpoint}": {"post": post, "get": get}}
+
+
+def _with_keys(paths: Part, *, required: bool) -> Part:
+    """The same paths; what answers 401 takes a caller's key, or also none."""
+    ways: list[Part] = [{name: []} for name in SCHEMES]
+    security = {"security": ways if required else [*ways, {}]}
+    return {
+        path: {
+            method: operation | (security if "401" in operation["responses"] else {})
+            for method, operation in operations.items()
+        }
+        for path, operations in paths.items()
+    }
 
 
 def _query(field: Field) -> Part:

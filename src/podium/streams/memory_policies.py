@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
+from podium.callers import Key
 from podium.errors import RevisionTaken, StreamAway
 from podium.records import Policy
+from podium.streams.policies import in_order
 
 
 class MemoryShelf:
-    """What several stores share: the revisions, and those who follow."""
+    """What several stores share: revisions and keys, and those who follow."""
 
     def __init__(self) -> None:
         self.up = True
         self.revisions: dict[int, Policy] = {}
         self.following: list[Callable[[Policy], None]] = []
+        self.keys: dict[str, Key] = {}
+        self.following_keys: list[Callable[[Key], None]] = []
 
     @property
     def newest(self) -> Policy | None:
@@ -25,14 +29,20 @@ class MemoryShelf:
         self.up = False
 
     def start(self) -> None:
-        """Come back; followers hear of what is newest."""
+        """Come back; followers hear of what is newest, and of all keys."""
         self.up = True
         if self.newest is not None:
             self.tell(self.newest)
+        for key in in_order(self.keys.values()):
+            self.tell_key(key)
 
     def tell(self, policy: Policy) -> None:
         for receive in self.following:
             receive(policy)
+
+    def tell_key(self, key: Key) -> None:
+        for receive in self.following_keys:
+            receive(key)
 
 
 class MemoryPolicyStore:
@@ -65,6 +75,20 @@ class MemoryPolicyStore:
         self._shelf.following.append(receive)
         if self._shelf.newest is not None:
             receive(self._shelf.newest)
+
+    async def keys(self) -> list[Key]:
+        self._reach()
+        return in_order(self._shelf.keys.values())
+
+    async def keep_key(self, key: Key) -> None:
+        self._reach()
+        self._shelf.keys[key.digest] = key
+        self._shelf.tell_key(key)
+
+    async def follow_keys(self, receive: Callable[[Key], None]) -> None:
+        for key in await self.keys():
+            receive(key)
+        self._shelf.following_keys.append(receive)
 
     def _reach(self) -> None:
         if not self._shelf.up:

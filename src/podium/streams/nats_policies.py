@@ -1,14 +1,15 @@
-"""Policies in a JetStream key-value bucket: a key for each revision, which is only ever created.
+"""Policies in a JetStream key-value bucket: an entry for each revision, which is only ever created.
 
-Creating a key that exists fails, so of two writers the second one learns that it is late. The newest
-revision is the newest message of the bucket's stream.
+Creating an entry that exists fails, so of two writers the second one learns that it is late. The newest
+revision is the newest message of the bucket's stream. A caller's key is an entry that is written again
+when it is revoked.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any
@@ -21,10 +22,11 @@ from nats.js.api import KeyValueConfig, StorageType
 from nats.js.errors import BucketNotFoundError, KeyNotFoundError, KeyWrongLastSequenceError, NotFoundError
 from nats.js.kv import KeyValue
 
+from podium.callers import Key
 from podium.errors import RevisionTaken, StreamAway
 from podium.records import Policy
 from podium.streams.nats_address import Address
-from podium.streams.policies import policy_of
+from podium.streams.policies import in_order, key_of, policy_of
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,8 @@ class NatsPolicyStore:
         self._address = Address.parse(url)
         self._endpoint = endpoint
         self._receive: Callable[[Policy], None] | None = None
+        self._receive_key: Callable[[Key], None] | None = None
+        self._catching_up: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> NatsPolicyStore:
         self._client = Client()
@@ -67,10 +71,12 @@ class NatsPolicyStore:
                 reconnect_time_wait=RETRY_SECONDS,  # type: ignore[arg-type]  # it is slept, so parts count
                 ping_interval=5,
                 error_cb=_on_error,
-                reconnected_cb=self._catch_up,
+                reconnected_cb=self._on_reconnect,
             )
 
     async def _close(self) -> None:
+        if self._catching_up is not None:
+            self._catching_up.cancel()
         with suppress(NatsError, TimeoutError):
             await self._client.close()
 
@@ -79,14 +85,14 @@ class NatsPolicyStore:
             try:
                 if revision is None:
                     return policy_of(await self._newest())
-                return policy_of((await self._bucket.get(self._key(revision))).value)
+                return policy_of((await self._bucket.get(self._revision(revision))).value)
             except (KeyNotFoundError, NotFoundError):
                 return None
 
     async def write(self, policy: Policy) -> None:
         with _translated():
             try:
-                await self._bucket.create(self._key(policy.revision), msgspec.json.encode(policy))
+                await self._bucket.create(self._revision(policy.revision), msgspec.json.encode(policy))
             except KeyWrongLastSequenceError:
                 raise RevisionTaken(
                     f"somebody else has just made revision {policy.revision} of {policy.endpoint!r}"
@@ -94,9 +100,27 @@ class NatsPolicyStore:
 
     async def follow(self, receive: Callable[[Policy], None]) -> None:
         self._receive = receive
+        await self._listen(self._revision("*"), self._on_message)
+        await self._catch_up()
+
+    async def keys(self) -> list[Key]:
         with _translated():
-            await self._client.subscribe(f"$KV.{BUCKET}.{self._key('*')}", cb=self._on_message)
-            await self._client.flush()
+            watcher: Any = await self._bucket.watch(self._caller("*"))
+            try:
+                found = []
+                while (entry := await watcher.updates(ANSWER_SECONDS)) is not None:
+                    found.append(key_of(entry.value))
+            finally:
+                await watcher.stop()
+        return in_order(filter(None, found))
+
+    async def keep_key(self, key: Key) -> None:
+        with _translated():
+            await self._bucket.put(self._caller(key.digest), msgspec.json.encode(key))
+
+    async def follow_keys(self, receive: Callable[[Key], None]) -> None:
+        self._receive_key = receive
+        await self._listen(self._caller("*"), self._on_key)
         await self._catch_up()
 
     def _credentials(self) -> dict[str, Any]:
@@ -127,27 +151,56 @@ class NatsPolicyStore:
     async def _newest(self) -> bytes | None:
         """A revision's key is written once, so the stream's last message is the newest revision."""
         jetstream = self._client.jetstream(timeout=ANSWER_SECONDS)
-        message = await jetstream.get_last_msg(f"KV_{BUCKET}", f"$KV.{BUCKET}.{self._key('*')}")
+        message = await jetstream.get_last_msg(f"KV_{BUCKET}", f"$KV.{BUCKET}.{self._revision('*')}")
         return message.data
 
-    def _key(self, revision: int | str) -> str:
+    def _revision(self, revision: int | str) -> str:
         return f"{self._endpoint}.revision.{revision}"
 
+    def _caller(self, digest: str) -> str:
+        return f"{self._endpoint}.key.{digest}"
+
     # --- following --------------------------------------------------------------------------
+
+    async def _listen(self, entries: str, receive: Callable[[Msg], Awaitable[None]]) -> None:
+        with _translated():
+            await self._client.subscribe(f"$KV.{BUCKET}.{entries}", cb=receive)
+            await self._client.flush()
 
     async def _on_message(self, message: Msg) -> None:
         self._tell(policy_of(message.data))
 
+    async def _on_key(self, message: Msg) -> None:
+        self._tell_key(key_of(message.data))
+
+    async def _on_reconnect(self) -> None:
+        """A task of its own catches up: the client waits for what is called here."""
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+        self._catching_up = asyncio.create_task(self._catch_up(), name="catch up policies")
+
     async def _catch_up(self) -> None:
-        """What was written while nobody listened."""
-        try:
-            self._tell(await self.read())
-        except StreamAway as error:
-            log.warning("policies: %s", error)
+        """What was written while nobody listened, until it is known: a key may have been revoked."""
+        while True:
+            try:
+                if self._receive is not None:
+                    self._tell(await self.read())
+                if self._receive_key is not None:
+                    for key in await self.keys():
+                        self._tell_key(key)
+            except StreamAway as error:
+                log.warning("policies: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
 
     def _tell(self, policy: Policy | None) -> None:
         if policy is not None and self._receive is not None:
             self._receive(policy)
+
+    def _tell_key(self, key: Key | None) -> None:
+        if key is not None and self._receive_key is not None:
+            self._receive_key(key)
 
 
 @contextmanager

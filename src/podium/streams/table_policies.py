@@ -1,7 +1,8 @@
 """Policies in a table of Azure Storage: a row for each revision, which is only ever inserted.
 
 Inserting a row that exists fails, so of two writers the second one learns that it is late. A table tells
-nobody of what is new: who follows asks every half second.
+nobody of what is new: who follows asks every half second. Callers' keys are rows of a partition of their own,
+which are written again when they are revoked.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from azure.core.exceptions import (
@@ -22,11 +23,13 @@ from azure.core.exceptions import (
     ResourceExistsError,
     ResourceNotFoundError,
 )
+from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
+from podium.callers import Key
 from podium.errors import ProjectError, RevisionTaken, StreamAway
 from podium.records import Policy
-from podium.streams.policies import policy_of
+from podium.streams.policies import in_order, key_of, policy_of
 from podium.streams.servicebus_address import Address, identity
 
 log = logging.getLogger(__name__)
@@ -40,6 +43,8 @@ DIGITS = 10
 
 RIGHTS = 'the key or identity is wrong, or it needs the role "Storage Table Data Contributor"'
 
+Known = TypeVar("Known")
+
 
 class TablePolicyStore:
     """See `podium.streams.policies.PolicyStore`. `policies` in the stream's URL says where the table is."""
@@ -47,7 +52,7 @@ class TablePolicyStore:
     def __init__(self, url: str, endpoint: str) -> None:
         self._where = Address.of(url).policies
         self._endpoint = endpoint
-        self._following: asyncio.Task[None] | None = None
+        self._following: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> TablePolicyStore:
         """Raises ProjectError for a wrong address or key, StreamAway."""
@@ -63,9 +68,9 @@ class TablePolicyStore:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+        for task in self._following:
+            task.cancel()
+        await asyncio.gather(*self._following, return_exceptions=True)
         await self._table.close()
 
     async def read(self, revision: int | None = None) -> Policy | None:
@@ -94,15 +99,51 @@ class TablePolicyStore:
 
     async def follow(self, receive: Callable[[Policy], None]) -> None:
         known = await self._tell(receive, 0)
-        self._following = asyncio.create_task(self._poll(receive, known), name="follow policies")
+        self._poll("follow policies", lambda known: self._tell(receive, known), known)
 
-    async def _poll(self, receive: Callable[[Policy], None], known: int) -> None:
-        while True:
-            await asyncio.sleep(FOLLOW_SECONDS)
-            try:
-                known = await self._tell(receive, known)
-            except (StreamAway, ProjectError) as error:
-                log.warning("policies: %s", error)
+    async def keys(self) -> list[Key]:
+        with _translated():
+            rows = self._table.query_entities("PartitionKey eq @keys", parameters={"keys": self._keys})
+            return in_order([key async for row in rows if (key := key_of(row["key"]))])
+
+    async def keep_key(self, key: Key) -> None:
+        row = {
+            "PartitionKey": self._keys,
+            "RowKey": key.digest,
+            "key": msgspec.json.encode(key).decode(),
+        }
+        with _translated():
+            await self._table.upsert_entity(row, mode=UpdateMode.REPLACE)
+
+    async def follow_keys(self, receive: Callable[[Key], None]) -> None:
+        known = await self._tell_keys(receive, frozenset())
+        self._poll("follow keys", lambda known: self._tell_keys(receive, known), known)
+
+    @property
+    def _keys(self) -> str:
+        """The partition of the keys: no endpoint is called so."""
+        return f"{self._endpoint}.keys"
+
+    # --- following --------------------------------------------------------------------------
+
+    def _poll(self, name: str, tell: Callable[[Known], Awaitable[Known]], known: Known) -> None:
+        async def poll(known: Known) -> None:
+            while True:
+                await asyncio.sleep(FOLLOW_SECONDS)
+                try:
+                    known = await tell(known)
+                except (StreamAway, ProjectError) as error:
+                    log.warning("policies: %s", error)
+
+        self._following.append(asyncio.create_task(poll(known), name=name))
+
+    async def _tell_keys(self, receive: Callable[[Key], None], known: frozenset[Key]) -> frozenset[Key]:
+        """Tell of those that are not known as they are."""
+        keys = await self.keys()
+        for key in keys:
+            if key not in known:
+                receive(key)
+        return frozenset(keys)
 
     async def _tell(self, receive: Callable[[Policy], None], known: int) -> int:
         with _translated():

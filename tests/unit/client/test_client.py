@@ -35,6 +35,7 @@ from podium.client import Answer, Answers, Outcome, Taken, calls, retries
 from podium.errors import (
     GatewayFailed,
     InvalidInput,
+    OverRate,
     Stopping,
     TooLarge,
     TooManyRequests,
@@ -96,6 +97,34 @@ async def test_a_row_becomes_a_typed_answer(kind: Kind) -> None:
     assert seen.headers["authorization"] == "Bearer key"
     with pytest.raises(AttributeError):
         found.id = "another"
+
+
+@both
+async def test_a_callers_key_goes_with_every_request_beside_a_proxys(kind: Kind) -> None:
+    with gateway() as server:
+        options: Any = {"api_key": "podium_k\n", "headers": {"authorization": "Bearer of-a-proxy"}}
+        async with opened(kind, server, **options) as ask:
+            await ask("score", {"x": 3.0})
+    (seen,) = server.seen
+    assert (seen.headers["x-api-key"], seen.headers["authorization"]) == ("podium_k", "Bearer of-a-proxy")
+
+
+@pytest.mark.parametrize("key", ["", "podium_\nsecret", "podium_sécret"])
+def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(InvalidInput, match="the key cannot be sent") as refused:
+        podium.Client("http://127.0.0.1:1", "diabetes", api_key=key)
+    assert "cret" not in str(refused.value)
+
+
+@both
+async def test_a_caller_over_its_rate_is_told_for_how_long(kind: Kind) -> None:
+    over = reply(429, {"type": "/docs/problems#over-rate", "detail": "try again in 60 s"}, retry_after="60")
+    with gateway(over) as server:
+        async with opened(kind, server) as ask:
+            with pytest.raises(OverRate, match="60 s") as refused:
+                await ask("score", {"x": 3.0})
+    assert refused.value.seconds == 60
+    assert len(server.seen) == 1
 
 
 @both

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,17 @@ from tritonclient.grpc import InferInput
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from podium.callers import Key, Rate, new_token
 from podium.counters import Board
 from podium.errors import NodeError
+from podium.gateway.callers import Callers
 from podium.gateway.grpc import GrpcGateway
 from podium.gateway.grpc_server import GrpcServer
 from podium.gateway.large import LargeInputs, Room
 from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
 from podium.protocol import inference
+from podium.protocol.frames import InputFrame
 from podium.protocol.inference import (
     HealthCheckRequest,
     HealthCheckResponse,
@@ -37,7 +40,7 @@ from podium.protocol.inference import (
     ModelReadyResponse,
     ModelStreamInferResponse,
 )
-from podium.run import Limits
+from podium.run import Limits, key_digest
 from podium.streams.memory import MemoryBroker, MemoryStream
 
 INFER = f"/{inference.SERVICE}/ModelInfer"
@@ -75,16 +78,19 @@ class Door:
 
 
 @asynccontextmanager
-async def door(world: World, **settings: Any) -> AsyncIterator[Door]:
+async def door(world: World, *, keys: Sequence[Key] = (), **settings: Any) -> AsyncIterator[Door]:
     """No contender works here unless the test has started one."""
     told = run(**settings)
+    callers = Callers(world.board, required=bool(keys))
+    for key in keys:
+        callers.follow(key)
     async with AsyncExitStack() as stack:
         predictor = await stack.enter_async_context(
             Predictor(told, world.stream, world.board, LargeInputs(told.large, world.store))
         )
         probes = Probes(told.policy, world.stream, contenders=told.policy.scoring)
         await stack.enter_async_context(probes)
-        methods = GrpcGateway(told, predictor, probes, Room(1)).methods()
+        methods = GrpcGateway(told, predictor, probes, Room(1), callers=callers).methods()
         server = await stack.enter_async_context(GrpcServer(methods, "127.0.0.1:0", LIMITS))
         address = f"127.0.0.1:{server.port}"
         # A connection of its own: others of this process would share one.
@@ -155,6 +161,39 @@ async def test_many_calls_on_one_connection_are_answered_each_its_own(world: Wor
         numbers = range(100, 300)
         replies = await asyncio.gather(*(gateway.infer(asking(float(n), id=str(n))) for n in numbers))
     assert [(reply.id, said(reply)) for reply in replies] == [(str(n), [2.0 * n]) for n in numbers]
+
+
+@pytest.mark.parametrize("name", ["authorization", "x-api-key"])
+async def test_a_call_with_a_key_is_its_callers_and_one_without_is_refused(world: World, name: str) -> None:
+    token = new_token()
+    metadata = ((name, f"Bearer {token}" if name == "authorization" else token),)
+    key = Key(digest=key_digest(token), name="powerbi", created=1)
+    async with world.worker(LINEAR, times(2)), door(world, keys=[key]) as gateway:
+        assert said(await gateway.infer(asking(5.0), metadata=metadata)) == [10.0]
+        refused = await gateway.refused(asking(5.0))
+        assert await checking(gateway)  # health is everybody's
+    assert refused.code() is StatusCode.UNAUTHENTICATED
+    assert dict(refused.trailing_metadata() or ())["podium-problem"] == "unknown-caller"
+    assert "Authorization: Bearer podium_…" in (refused.details() or "")
+    (frame,) = world.kept(InputFrame)
+    assert frame.callers == ["powerbi"]
+    assert world.counted("refused", reason="UnknownCaller") == 1
+
+
+async def test_a_key_is_asked_for_with_each_message_of_a_stream(world: World) -> None:
+    token = new_token()
+    key = Key(digest=key_digest(token), name="a", created=1, rate=Rate(requests=1, seconds=3600))
+    async with world.worker(LINEAR, times(2)), door(world, keys=[key]) as gateway:
+        method = gateway.channel.stream_stream(
+            f"/{inference.SERVICE}/ModelStreamInfer",
+            ModelInferRequest.SerializeToString,
+            ModelStreamInferResponse.FromString,
+        )
+        messages = iter([asking(5.0), asking(6.0)])
+        call = method(messages, metadata=(("x-api-key", token),), timeout=PATIENCE)
+        first, second = [reply async for reply in call]
+    assert said(first.infer_response) == [10.0]
+    assert "a's key lets in 1/h" in second.error_message
 
 
 async def test_a_cancelled_call_leaves_nothing_behind(world: World) -> None:
