@@ -18,7 +18,7 @@ from podium.images.base import Base, bring, check_python
 from podium.images.wheels import Target, Wheel
 from podium.models import manifest as manifests
 from podium.models.requirements import FILE as REQUIREMENTS
-from podium.models.requirements import locked
+from podium.models.requirements import locked, of_extra
 from podium.oci import layers
 from podium.oci.documents import (
     CONFIG,
@@ -91,8 +91,11 @@ class Built:
         return sum(layer.size for layer in (*self.base.layers, *self.layers))
 
 
-def model_plan(package: Path, digest: str, number: int, *, trusted: bool) -> Plan:
-    """A worker of one model version. `trusted` puts it on the image's own trust list."""
+def model_plan(package: Path, digest: str, number: int, *, trusted: bool, extras: Iterable[str] = ()) -> Plan:
+    """A worker of one model version. `trusted` puts it on the image's own trust list.
+
+    Raises MissingExtra where what an extra brings is not installed here: its versions are those of here.
+    """
     manifest = manifests.read(package)
     own = dict(_LOCKED.findall((package / REQUIREMENTS).read_text()))
     files = [*contents.package(package)]
@@ -100,7 +103,7 @@ def model_plan(package: Path, digest: str, number: int, *, trusted: bool) -> Pla
         files.append(contents.trust(manifest.model, digest))
     return Plan(
         title=manifest.model,
-        libraries={**locked(contents.WORKER), **own},
+        libraries={**_libraries(contents.WORKER, extras), **own},
         files=files,
         command=["run", "worker", manifest.model],
         env={
@@ -114,17 +117,21 @@ def model_plan(package: Path, digest: str, number: int, *, trusted: bool) -> Pla
     )
 
 
-def gateway_plan(*, grpc: bool) -> Plan:
-    """The front door, and the archiver."""
+def gateway_plan(extras: Iterable[str] = ()) -> Plan:
+    """The front door, the archiver and the decoy. Raises MissingExtra as above."""
     return Plan(
         title="podium-gateway",
-        libraries=locked((*contents.GATEWAY, *(contents.GRPC if grpc else ()))),
+        libraries=_libraries(contents.GATEWAY, extras),
         files=[],
         command=["run", "gateway"],
         env=dict(GIVES_BACK),
         labels={},
         ports=[8080, 8081],
     )
+
+
+def _libraries(usual: Iterable[str], extras: Iterable[str]) -> dict[str, str]:
+    return locked([*usual, *(name for extra in extras for name in of_extra(extra))])
 
 
 def build(
