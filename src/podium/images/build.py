@@ -152,7 +152,7 @@ def build(
         *([(plan.title, layers.build(plan.files, store))] if plan.files else []),
     ]
     config = store.put(encode(_config(plan, found, added)), CONFIG)
-    annotations = {**_annotations(plan), "org.opencontainers.image.base.digest": found.digest}
+    annotations = {**annotations_of(plan), "org.opencontainers.image.base.digest": found.digest}
     if isinstance(base, Reference):  # where a layout is on somebody's disk is no part of an image
         annotations["org.opencontainers.image.base.name"] = found.name
     manifest = Manifest(
@@ -184,7 +184,7 @@ def index_of(built: Sequence[Built], plan: Plan, store: Layout) -> Descriptor:
         schema_version=2,
         media_type=INDEX,
         manifests=[each.manifest for each in built],
-        annotations=_annotations(plan),
+        annotations=annotations_of(plan),
     )
     return store.put(encode(index), INDEX)
 
@@ -207,17 +207,21 @@ def _library_layer(gathered: Sequence[Wheel], workshop: Workshop) -> Layer:
     return layer
 
 
-def _config(plan: Plan, base: Base, added: Iterable[tuple[str, Layer]]) -> ImageConfig:
-    added = list(added)
-    below = base.config
-    env = dict(variable.partition("=")[::2] for variable in below.config.env or [])
-    env |= {
+def env_of(plan: Plan) -> dict[str, str]:
+    """The variables that an image has beyond its base's."""
+    return {
         "PYTHONPATH": f"/{contents.PROGRAM}:/{contents.LIBRARIES}",
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         **dict.fromkeys(_THREADS, "1"),
         **plan.env,
     }
+
+
+def _config(plan: Plan, base: Base, added: Iterable[tuple[str, Layer]]) -> ImageConfig:
+    added = list(added)
+    below = base.config
+    env = dict(variable.partition("=")[::2] for variable in below.config.env or []) | env_of(plan)
     return ImageConfig(
         created=EPOCH,
         architecture=below.architecture,
@@ -229,7 +233,7 @@ def _config(plan: Plan, base: Base, added: Iterable[tuple[str, Layer]]) -> Image
             entrypoint=ENTRYPOINT,
             cmd=plan.command,
             working_dir="/",
-            labels={**(below.config.labels or {}), **_annotations(plan)},
+            labels={**(below.config.labels or {}), **annotations_of(plan)},
             exposed_ports={f"{port}/tcp": {} for port in plan.ports},
         ),
         rootfs=RootFs(diff_ids=[*below.rootfs.diff_ids, *(layer.diff_id for _, layer in added)]),
@@ -240,7 +244,8 @@ def _config(plan: Plan, base: Base, added: Iterable[tuple[str, Layer]]) -> Image
     )
 
 
-def _annotations(plan: Plan) -> dict[str, str]:
+def annotations_of(plan: Plan) -> dict[str, str]:
+    """Also its labels."""
     return {
         "org.opencontainers.image.title": plan.title,
         "podium.version": metadata.version("podium"),
