@@ -111,7 +111,7 @@ def _worker(plan: DockerPlan, contender: Contender) -> Service:
     }
     return {
         "image": plan.gateway_image if decoy else plan.image_of(contender),
-        "build": _build(GATEWAY if decoy else worker(contender.model)),
+        **({} if decoy else {"build": _build(worker(contender.model))}),
         "command": ["run", "worker", contender.name],
         **_own(plan, HEALTH_PORT, outside=contender.model in plan.outbound, told=told),
         "secrets": [URL],
@@ -123,7 +123,6 @@ def _archiver(plan: DockerPlan) -> Service:
     volumes = [_settings(), *([_volume("archive", ARCHIVE_DIR)] if plan.own_archive else [])]
     return {
         "image": plan.gateway_image,
-        "build": _build(GATEWAY),
         "command": ["run", "archiver"],
         **_own(plan, HEALTH_PORT, outside=not plan.own_archive, keys=_archive_env(plan)),
         "secrets": [URL],
@@ -135,6 +134,7 @@ def _archiver(plan: DockerPlan) -> Service:
 
 
 def _build(target: str) -> Service:
+    """Only one service says so of an image: others that name it find it made."""
     return {"context": f"./{IMAGES}", "target": target}
 
 

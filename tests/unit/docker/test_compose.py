@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import resources
@@ -82,11 +83,15 @@ def test_no_secret_and_no_path_of_this_machine_is_written_down(plan: DockerPlan)
 @every_plan
 def test_all_that_is_named_is_there(plan: DockerPlan) -> None:
     there, written = read(plan), files(plan)
-    stages = set(written["images/Dockerfile"].decode().split(" AS ")[1:])
-    for name, service in services(plan):
+    stages = set(re.findall(r"^FROM .* AS (.*)$", written["images/Dockerfile"].decode(), re.M))
+    built = {
+        service["image"]: service["build"]["target"] for _, service in services(plan) if "build" in service
+    }
+    assert stages == set(built.values())
+    for _, service in services(plan):
+        assert service["image"] in built
         assert set(service["networks"]) <= there["networks"].keys()
         assert set(service["secrets"]) <= there["secrets"].keys()
-        assert service["build"]["target"] in {stage.split()[0] for stage in stages}, name
         for each in service.get("volumes", []):
             known = there.get("volumes", {}) if each["type"] == "volume" else {f"./{p}" for p in written}
             assert each["source"] in known
