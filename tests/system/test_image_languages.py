@@ -1,4 +1,4 @@
-"""Models that are not Python's, in images: a program in the user's own base, and a sidecar of a user's server."""
+"""Models of other languages in images: a program in the user's base, a sidecar of the user's server."""
 
 from __future__ import annotations
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import zipfile
-from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from tests.bases import small
+from tests.wheels import index
 
 from podium import project as projects
 from podium.cli import image_plans, podium
@@ -47,19 +46,6 @@ def project(folder: Path, *, stream: str = "", features: str = "") -> projects.P
     (folder / "rule.txt").touch()
     (folder / "podium.toml").write_text(f"{stream}{PROJECT}{features}")
     return projects.load(folder)
-
-
-def index(folder: Path, libraries: Mapping[str, str]) -> None:
-    """A wheel for each, with next to nothing in it."""
-    folder.mkdir()
-    for name, version in libraries.items():
-        module = name.replace("-", "_")
-        about = f"{module}-{version}.dist-info"
-        with zipfile.ZipFile(folder / f"{module}-{version}-py3-none-any.whl", "w") as wheel:
-            wheel.writestr(f"{module}/__init__.py", "")
-            wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-            wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-            wheel.writestr(f"{about}/RECORD", "")
 
 
 @pytest.mark.parametrize(
@@ -103,9 +89,8 @@ def test_the_lock_has_the_wheels_that_the_project_asks_for(
     home = tmp_path / "shop"
     home.mkdir()
     plan = image_plans.gateway_of(project(home, stream=BUS, features=REDIS), grpc=False)
-    index(tmp_path / "index", plan.libraries)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    for name, value in index(tmp_path / "index", plan.libraries).items():
+        monkeypatch.setenv(name, value)
     monkeypatch.chdir(home)
     base = small(tmp_path / "base")
     words = ["build", "gateway", "-t", "shop/gateway:1", "--base", str(base), "--python", "3.11"]
