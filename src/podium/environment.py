@@ -5,6 +5,7 @@ Pure: the environment comes in as a mapping. The variables are the table in docs
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -87,6 +88,12 @@ def file_of(run: Run) -> dict[str, Any]:
 def text_of(run: Run) -> str:
     """That file."""
     return msgspec.json.format(msgspec.json.encode(file_of(run))).decode() + "\n"
+
+
+def lasting_digest(run: Run) -> str:
+    """Changes when processes must be told anew. A policy is not among that: they follow the store's."""
+    lasting = {key: value for key, value in file_of(run).items() if key != "policy"}
+    return hashlib.sha256(msgspec.json.encode(lasting)).hexdigest()[:16]
 
 
 def run_of(environment: Environment) -> Run:

@@ -7,9 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import msgspec
-
-from podium.environment import file_of, text_of
+from podium.environment import lasting_digest, text_of
 from podium.images import names
 from podium.kubernetes import OWN, KubernetesSettings
 from podium.records import Contender
@@ -88,9 +86,7 @@ class ClusterPlan:
         return text_of(self.run)
 
     def settings_digest(self) -> str:
-        """Changes when pods must be told anew. A policy is not among that: they follow the store's."""
-        lasting = {key: value for key, value in file_of(self.run).items() if key != "policy"}
-        return hashlib.sha256(msgspec.json.encode(lasting)).hexdigest()[:16]
+        return lasting_digest(self.run)
 
 
 def dns_name(*parts: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from podium.docker.plan import ARCHIVE_DIR, GATEWAY, IMAGES, STREAM, DockerPlan, worker
 from podium.docker.stream import CONFIG, MONITOR, USERS
-from podium.environment import HEALTH_PORT, PORT, SETTINGS
+from podium.environment import HEALTH_PORT, PORT, SETTINGS, lasting_digest
 from podium.images.build import USER
 from podium.records import Contender, Role
 from podium.yaml_text import yaml
@@ -24,8 +24,8 @@ INSIDE, OUTSIDE = "inside", "outside"
 URL, ADMIN_KEY = "stream", "admin_key"
 SECRETS = "secrets"
 STREAM_ENV, ARCHIVE_ENV = "stream.env", "archive.env"
-STOP_SECONDS = 10
-"""A gateway and the archiver take up to six seconds to finish what is in hand (docs/images.md)."""
+STOP_SECONDS = 20
+"""A gateway and the archiver take six seconds at most to finish what is in hand; a busy machine takes longer."""
 
 READY_SECONDS = 120
 """As long may a process take to be ready for the first time: a model is loaded and tried."""
@@ -92,6 +92,7 @@ def _gateway(plan: DockerPlan) -> Service:
         "image": plan.gateway_image,
         "build": _build(GATEWAY),
         "command": ["run", "gateway"],
+        "labels": _told_anew(plan),
         **_own(plan, PORT, outside=True, told={"PODIUM_ADMIN_KEY_FILE": f"/run/secrets/{ADMIN_KEY}"}),
         "secrets": [URL, ADMIN_KEY],
         "volumes": [_settings()],
@@ -124,6 +125,7 @@ def _archiver(plan: DockerPlan) -> Service:
     return {
         "image": plan.gateway_image,
         "command": ["run", "archiver"],
+        "labels": _told_anew(plan),
         **_own(plan, HEALTH_PORT, outside=not plan.own_archive, keys=_archive_env(plan)),
         "secrets": [URL],
         "volumes": volumes,
@@ -158,6 +160,11 @@ def _own(
         **({"depends_on": {NATS: {"condition": "service_healthy"}}} if plan.own_stream else {}),
         "healthcheck": _healthcheck(_ask(port), every=10, seconds=READY_SECONDS),
     }
+
+
+def _told_anew(plan: DockerPlan) -> dict[str, str]:
+    """Who reads the settings file is made anew for another one, which no builder or engine looks into."""
+    return {"podium.settings": lasting_digest(plan.run)}
 
 
 def _restricted() -> Service:
