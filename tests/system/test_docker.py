@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from tests.docs.pages import ROOT
 from tests.registries import needed
-from tests.system.containers import CONF, Podman
+from tests.system.containers import CONF, PATIENCE, Podman
 from tests.system.running import podium, until
 
 from podium.node.broker import find_binary
@@ -102,6 +102,7 @@ class Compose:
     """podman-compose over one folder, in a network of its own."""
 
     def __init__(self, podman: Podman, folder: Path, namespace: str) -> None:
+        self._podman = podman
         self._folder = folder
         self._inside = ["nsenter", f"--net=/run/netns/{namespace}"]
         self._name = namespace
@@ -135,6 +136,10 @@ class Compose:
             check=False,
         )
         return done.stdout
+
+    def until_ready(self) -> None:
+        """The gateway says so once every contender answers."""
+        until(lambda: self.ask("/ready"), seconds=PATIENCE, what=lambda: self._podman("ps", "--all"))
 
     def score(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.ask("/score/diabetes?bmi=0.05&s5=0.01"))
@@ -183,7 +188,7 @@ def apply(podman: Podman, compose: Compose) -> str:
     return ""
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 @pytest.mark.xdist_group("containers")
 def test_the_compose_file_is_built_run_scored_changed_and_stopped(
     project: Path, tmp_path: Path, base: LayoutReference, podman: Podman
@@ -198,7 +203,7 @@ def test_the_compose_file_is_built_run_scored_changed_and_stopped(
         inputs = json.loads(image["Config"]["Labels"]["podium.inputs"])["fields"]
         assert [each["name"] for each in inputs] == ["bmi", "s5"], "as the Dockerfile quotes it"
         compose("up", "--detach", "--no-build")
-        until(lambda: compose.ask("/ready"), what=lambda: podman("logs", compose.container("gateway")))
+        compose.until_ready()
         answer = compose.score()
         assert (answer["model"], answer["rule"]) == ("awk", "champion")
         assert answer["answer"]["progression"] == pytest.approx(192.526, abs=0.01)
@@ -212,8 +217,8 @@ def test_the_compose_file_is_built_run_scored_changed_and_stopped(
         render(project, tmp_path / "trust")
         compose("build", options=index, seconds=200)
         compose("up", "--detach", "--no-build")
-        until(lambda: "nothing to change" in apply(podman, compose), what=lambda: compose.ask("/ready"))
-        until(lambda: compose.ask("/ready"), what=lambda: podman("logs", compose.container("worker-awk")))
+        until(lambda: "nothing to change" in apply(podman, compose), seconds=PATIENCE)
+        compose.until_ready()
         assert compose.score()["answer"]["progression"] == pytest.approx(1192.526, abs=0.01)
 
         compose("stop", *SERVICES[1:])  # podman-compose knows no order, others end with what all need

@@ -25,7 +25,7 @@ URL, ADMIN_KEY = "stream", "admin_key"
 SECRETS = "secrets"
 STREAM_ENV, ARCHIVE_ENV = "stream.env", "archive.env"
 STOP_SECONDS = 20
-"""A gateway and the archiver take six seconds at most to finish what is in hand; a busy machine takes longer."""
+"""A gateway and the archiver take six to finish what is in hand; on a busy machine it is longer."""
 
 READY_SECONDS = 120
 """As long may a process take to be ready for the first time: a model is loaded and tried."""
