@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -56,9 +57,19 @@ def docker(out: Path, bases: Sequence[str], platform: str, python: str) -> None:
         f"{IMAGES}/{PROGRAM}/{file.path.removeprefix(f'{contents.PROGRAM}/')}": file.content
         for file in contents.program()
     }
-    write_files(out, files(plan) | program, ours=IMAGES)
+    written = files(plan) | program
+    write_files(out, written, ours=IMAGES)
+    _let_all_read(out, written)
     click.echo(f"{COMPOSE} and {IMAGES}/Dockerfile in {out}")
     click.echo(f"Files that it needs beside them: {', '.join(needed(plan))} (docs/guide/docker.md)")
+
+
+def _let_all_read(out: Path, names: Iterable[str]) -> None:
+    """Containers read these as somebody else, and builders copy their modes."""
+    for name in names:
+        (out / name).chmod(0o644)
+        for folder in Path(name).parents[:-1]:
+            (out / folder).chmod(0o755)
 
 
 def _plan(project: Project, bases: _Bases, targets: Sequence[Target]) -> DockerPlan:
@@ -96,12 +107,12 @@ def _in_containers(run: Run) -> Run:
     return run if "://" in run.archive else structs.replace(run, archive=ARCHIVE_DIR)
 
 
+@dataclass(frozen=True, slots=True)
 class _Bases:
-    """Which image each of ours stands on."""
+    """Which image each of ours stands on; some models have their own."""
 
-    def __init__(self, usual: str, own: dict[str, str]) -> None:
-        self.usual = usual
-        self._own = own
+    usual: str
+    own: Mapping[str, str]
 
     @classmethod
     def of(cls, words: Sequence[str], project: Project, python: str) -> _Bases:
@@ -123,4 +134,4 @@ class _Bases:
         return cls(usual, own)
 
     def of_model(self, model: str) -> str:
-        return self._own.get(model, self.usual)
+        return self.own.get(model, self.usual)

@@ -9,10 +9,9 @@ from podium.errors import ProjectError
 
 
 def write_files(out: Path, files: Mapping[str, str] | Mapping[str, bytes], *, ours: str = ".") -> None:
-    """Write them, for everybody to read: containers read them as somebody else.
+    """Raises ProjectError where there is something else already in `ours`.
 
-    Raises ProjectError where there is something else already in `ours`, the part of the folder in which a
-    stale file would be taken for one of these.
+    That is the part of the folder in which a stale file would be taken for one of these.
     """
     there = {path.relative_to(out).as_posix() for path in (out / ours).rglob("*") if path.is_file()}
     if strange := sorted(there - files.keys()):
@@ -21,6 +20,3 @@ def write_files(out: Path, files: Mapping[str, str] | Mapping[str, bytes], *, ou
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        path.chmod(0o644)
-        for folder in path.relative_to(out).parents:
-            (out / folder).chmod(0o755)

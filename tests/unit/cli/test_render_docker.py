@@ -95,7 +95,9 @@ def test_what_is_written_can_be_read_by_everybody_and_says_which_secrets_are_mis
     out = tmp_path / "out"
     written = [path for path in out.rglob("*") if path.is_file()]
     assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o644}
-    assert {stat.S_IMODE(path.stat().st_mode) for path in out.rglob("*") if path.is_dir()} == {0o755}
+    folders = [path for path in out.rglob("*") if path.is_dir()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o755}
+    assert stat.S_IMODE(out.stat().st_mode) == 0o700, "the user's own folder"
     assert (out / "images" / "program" / "podium" / "cli" / "run.py").exists()
     assert json.loads((out / "settings.json").read_text())["archive"] == "/archive"
     assert str(tmp_path) not in "".join(path.read_text() for path in written if "program" not in path.parts)
