@@ -5,6 +5,7 @@ Pure: the environment comes in as a mapping. The variables are the table in docs
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -27,10 +28,12 @@ what commits have used: https://github.com/delta-io/delta-rs/issues/4241"""
 
 KNOWN = (
     "PODIUM_STREAM",
+    "PODIUM_STREAM_FILE",
     "PODIUM_SETTINGS",
     "PODIUM_ENDPOINT",
     "PODIUM_ARCHIVE",
     "PODIUM_ADMIN_KEY",
+    "PODIUM_ADMIN_KEY_FILE",
     "PODIUM_RUN_DIR",
     "PODIUM_NUMBER",
     "PODIUM_HOST",
@@ -49,6 +52,8 @@ KNOWN = (
     "PODIUM_REGISTRY_PLAIN",
 )
 _ALIKE = 0.9
+NOT_IN_FILE = ("stream", "registry", "run_dir", "admin_key")
+"""What a container is told by its environment, or by its image."""
 
 Environment = Mapping[str, str]
 Told = TypeVar("Told")
@@ -72,13 +77,32 @@ def check_names(environment: Environment) -> None:
             raise ProjectError(f"there is no variable {name} (did you mean {near[0]}?); unset it, or mend it")
 
 
+def file_of(run: Run) -> dict[str, Any]:
+    """What the mounted file of an endpoint's containers says: no secret is in it."""
+    told: dict[str, Any] = msgspec.to_builtins(run)
+    if told["features"]:
+        told["features"]["folder"] = ""  # the project's, which is on the machine that wrote this
+    return {key: value for key, value in told.items() if key not in NOT_IN_FILE}
+
+
+def text_of(run: Run) -> str:
+    """That file."""
+    return msgspec.json.format(msgspec.json.encode(file_of(run))).decode() + "\n"
+
+
+def lasting_digest(run: Run) -> str:
+    """Changes when processes must be told anew. A policy is not among that: they follow the store's."""
+    lasting = {key: value for key, value in file_of(run).items() if key != "policy"}
+    return hashlib.sha256(msgspec.json.encode(lasting)).hexdigest()[:16]
+
+
 def run_of(environment: Environment) -> Run:
     """What gateway and archiver are told. Raises ProjectError for what is missing or wrong."""
     told = _file(environment, needed=True)
     told |= {"stream": _stream(environment, told), "run_dir": _run_dir(environment, told)}
     if archive := environment.get("PODIUM_ARCHIVE"):
         told["archive"] = archive
-    if key := environment.get("PODIUM_ADMIN_KEY"):
+    if key := _secret(environment, "PODIUM_ADMIN_KEY"):
         told["admin_key"] = key_digest(key)
     return _converted(told, Run, environment)
 
@@ -171,10 +195,21 @@ def _converted(told: object, kind: type[Told], environment: Environment) -> Told
 
 
 def _stream(environment: Environment, told: Mapping[str, Any]) -> str:
-    stream = environment.get("PODIUM_STREAM") or told.get("stream")
+    stream = _secret(environment, "PODIUM_STREAM") or told.get("stream")
     if not isinstance(stream, str) or not stream:
         raise ProjectError("PODIUM_STREAM is not set: the stream's URL, as in nats://user:password@host:4222")
     return stream
+
+
+def _secret(environment: Environment, name: str) -> str:
+    """A variable, or what is in the file that `NAME_FILE` names: then no list of variables shows it."""
+    file = environment.get(f"{name}_FILE", "")
+    if environment.get(name) or not file:
+        return environment.get(name, "")
+    try:
+        return Path(file).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProjectError(f"{name}_FILE names {file}, which cannot be read: {error}") from None
 
 
 def _run_dir(environment: Environment, told: Mapping[str, Any]) -> str:

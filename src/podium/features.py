@@ -17,6 +17,9 @@ SOURCES = ("module", "table", "redis", "url")
 KEY_KINDS = (Kind.INT, Kind.STRING)
 KEY_SIGN = "{key}"
 
+EXTRAS = {"redis": "redis"}
+"""What a source needs beyond Podium itself: the extra that has it. Of a file (DuckDB) no image has one."""
+
 _OF_SOURCE = {"key": SOURCES[1:], "name": ("redis",), "refresh": ("table",)}
 _SCHEMES = {"redis": ("redis", "rediss", "unix"), "url": ("http", "https")}
 _EXAMPLES = {"redis": "redis://127.0.0.1:6379/0", "url": "http://127.0.0.1:9000/customers"}

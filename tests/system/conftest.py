@@ -10,8 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.bases import debian
 from tests.servicebus import WANTED
+from tests.system.containers import Podman, engine
 from tests.system.running import Node, podium
+
+from podium.oci.reference import LayoutReference
 
 Up = Callable[..., Node]
 Mount = Callable[[Path, int], None]
@@ -36,6 +40,18 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(template: Path, tmp_path: Path) -> Path:
     """A copy of the trained project, to do anything with."""
     return shutil.copytree(template, tmp_path / "diabetes", symlinks=True)
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> LayoutReference:
+    """Debian with Python, for images; those who run in containers are of one group, and share it."""
+    return debian(tmp_path_factory.mktemp("base") / "debian")
+
+
+@pytest.fixture
+def podman() -> Iterator[Podman]:
+    with engine() as found:
+        yield found
 
 
 @pytest.fixture

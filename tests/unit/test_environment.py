@@ -10,10 +10,10 @@ import pytest
 from tests.docs.pages import ROOT
 
 from podium import environment
-from podium.environment import KNOWN, check_names, door_of, number_of, packed_of, post_of, run_of
+from podium.environment import KNOWN, check_names, door_of, number_of, packed_of, post_of, run_of, text_of
 from podium.errors import ProjectError
 from podium.records import Contender, Policy, Role
-from podium.run import Run, WorkerSettings, key_digest
+from podium.run import Features, Run, WorkerSettings, key_digest
 from podium.schema import Field, Kind, Schema
 
 STREAM = "nats://podium:secret@broker:4222"
@@ -104,6 +104,34 @@ def test_gateway_and_archiver_do_not_go_without_a_file(monkeypatch: pytest.Monke
     monkeypatch.setattr(environment, "SETTINGS", Path("/nowhere/settings.json"))
     with pytest.raises(ProjectError, match=r"/nowhere/settings\.json is not there: mount it"):
         run_of({"PODIUM_STREAM": STREAM})
+
+
+def test_secrets_may_be_files(tmp_path: Path) -> None:
+    (tmp_path / "stream").write_text(f"{STREAM}\n")
+    (tmp_path / "key").write_text("key\n")
+    told = {"PODIUM_SETTINGS": settings(tmp_path), "PODIUM_STREAM_FILE": str(tmp_path / "stream")}
+    run = run_of({**told, "PODIUM_ADMIN_KEY_FILE": str(tmp_path / "key")})
+    assert (run.stream, run.admin_key) == (STREAM, key_digest("key"))
+    (tmp_path / "key").write_text("")
+    assert run_of({**told, "PODIUM_ADMIN_KEY_FILE": str(tmp_path / "key")}).admin_key == ""
+    assert run_of({**told, "PODIUM_STREAM": "nats://other:4222"}).stream == "nats://other:4222"
+    with pytest.raises(ProjectError, match=r"PODIUM_STREAM_FILE names .*/nothing, which cannot be read"):
+        run_of({**told, "PODIUM_STREAM_FILE": str(tmp_path / "nothing")})
+
+
+def test_the_file_holds_no_secret_and_says_all_else(tmp_path: Path) -> None:
+    told = {"PODIUM_SETTINGS": settings(tmp_path), "PODIUM_STREAM": STREAM, "PODIUM_ADMIN_KEY": "key"}
+    run = run_of(told)
+    (tmp_path / "settings.json").write_text(text_of(run))
+    assert STREAM not in text_of(run)
+    assert key_digest("key") not in text_of(run)
+    assert run_of(told) == run
+
+
+def test_the_file_does_not_say_where_the_project_is(tmp_path: Path) -> None:
+    run = run_of({"PODIUM_SETTINGS": settings(tmp_path), "PODIUM_STREAM": STREAM})
+    looked_up = Features(source="redis", at="redis://r:6379", fields=run.outputs, folder="/home/somebody")
+    assert "/home/somebody" not in text_of(msgspec.structs.replace(run, features=looked_up))
 
 
 def test_a_variable_that_is_nearly_ours_is_a_mistake() -> None:

@@ -38,7 +38,7 @@ COMMANDS = {
     "export": ("podium.cli.export:export", "Write a table of what was served, to train on."),
     "forget": ("podium.cli.forget:forget", "Remove what is archived of a caller, key or request."),
     "deploy": ("podium.cli.deploy:deploy", "Run the endpoint on a Kubernetes cluster."),
-    "render": ("podium.cli.render:render", "Write what a cluster or a cloud needs, as files."),
+    "render": ("podium.cli.render:render", "Write what containers, a cluster or a cloud need, as files."),
     "build": ("podium.cli.build:build", "Make an OCI image of a model, or of the gateway."),
     "push": ("podium.cli.artifacts:push", "Put a model version into an OCI registry."),
     "pull": ("podium.cli.artifacts:pull", "Get a model version out of an OCI registry."),

@@ -10,20 +10,16 @@ from typing import Any, TypeVar
 import click
 
 from podium.cli.control import project_here
+from podium.cli.image_plans import gateway_of, model_of
 from podium.errors import ImageError
 from podium.images import sbom, signing, transfer
-from podium.images.build import Built, Plan, Workshop, gateway_plan, index_of, model_plan
+from podium.images.build import Built, Workshop, index_of
 from podium.images.build import build as build_image
 from podium.images.wheels import Target
-from podium.models import manifest as manifests
-from podium.models.formats import entry
-from podium.models.trust import Trust
 from podium.oci import reference as references
 from podium.oci.documents import Descriptor, Platform
 from podium.oci.reference import LATEST, LayoutReference, Reference
 from podium.oci.repository import Access, Repository
-from podium.project import Project
-from podium.registry.folder import FolderRegistry
 
 GATEWAY = "gateway"
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -79,7 +75,7 @@ def build(
     reference = tagged(tag)
     write = _output(output, reference)
     standing_on = references.parse(base or f"python:{python}-slim")
-    plan = gateway_plan(grpc=grpc) if what == GATEWAY else _model_plan(project, what)
+    plan = gateway_of(project, grpc=grpc) if what == GATEWAY else model_of(project, what)
     access = Access(ca=ca, plain=plain_http)
     workshop = Workshop.of(project.folder, project.podium_dir)
     built = []
@@ -101,16 +97,6 @@ def build(
                 signing.sign(top, reference, key, workshop.store, repository)
                 click.echo(f"signed {top.digest}")
         click.echo(f"pushed {pushed.reference}  {megabytes(pushed.sent)} went up")
-
-
-def _model_plan(project: Project, what: str) -> Plan:
-    model, _, wanted = what.partition("@")
-    version = FolderRegistry(project.registry_dir).find(model, wanted or None)
-    manifest = manifests.read(version.path)
-    runs_code = bool(entry(manifest.format).runs)
-    if runs_code:  # who builds vouches for it, as who loads does
-        Trust.load().check(model, version.digest, what=entry(manifest.format).runs)
-    return model_plan(version.path, version.digest, version.number, trusted=runs_code)
 
 
 def tagged(tag: str) -> Reference:

@@ -1,8 +1,7 @@
-"""`podium render`: what a cluster or a cloud needs, as files to read, to keep and to apply."""
+"""`podium render`: what containers, a cluster or a cloud need, as files to read, to keep and to apply."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -10,20 +9,22 @@ import click
 from podium.cli.clusters import plan_here
 from podium.cli.control import project_here
 from podium.cli.render_azure import azure
+from podium.cli.render_docker import docker
 from podium.cli.render_monitoring import grafana, prometheus
+from podium.cli.writing import write_files
 from podium.cluster.chart import chart
-from podium.cluster.documents import yaml
 from podium.cluster.manifests import manifests
 from podium.cluster.plan import ClusterPlan
-from podium.errors import ProjectError
+from podium.yaml_text import yaml
 
 
 @click.group()
 def render() -> None:
-    """Write what a cluster, a cloud or its monitoring needs to run the endpoint."""
+    """Write what containers, a cluster, a cloud or monitoring need of the endpoint."""
 
 
 render.add_command(azure)
+render.add_command(docker)
 render.add_command(grafana)
 render.add_command(prometheus)
 
@@ -44,20 +45,9 @@ def kubernetes(namespace: str | None, images: str | None, out: Path | None, helm
         click.echo(yaml(each for objects in manifests(plan).values() for each in objects), nl=False)
         return
     files = chart(plan) if helm else {name: yaml(objects) for name, objects in manifests(plan).items()}
-    _write(out, files)
+    write_files(out, files)
     click.echo(f"{len(files)} files in {out}: {', '.join(files)}")
     click.echo(_secrets_words(plan))
-
-
-def _write(out: Path, files: Mapping[str, str]) -> None:
-    """Raises ProjectError where there is something else already: a stale file would be applied too."""
-    there = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    if strange := sorted(there - files.keys()):
-        raise ProjectError(f"{out} holds {strange[0]}, which is not of this: empty it, or give another --out")
-    for name, content in files.items():
-        path = out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
 
 
 def _secrets_words(plan: ClusterPlan) -> str:

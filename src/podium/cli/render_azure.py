@@ -10,6 +10,7 @@ import click
 from podium import project as projects
 from podium.azure.templates import LOCATION
 from podium.azure.templates import render as templates
+from podium.cli.writing import write_files
 from podium.errors import ProjectError
 
 REGION = re.compile(r"[a-z]+[a-z0-9]*")
@@ -28,14 +29,5 @@ def azure(out: Path, location: str) -> None:
         )
     project = projects.load(projects.find(Path.cwd()))
     files = templates(project.name, location=location)
-    if strange := sorted(_there(out) - files.keys()):
-        raise ProjectError(f"{out} holds {strange[0]}, which is not of this: empty it, or give another --out")
-    for name, content in files.items():
-        path = out / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content)
+    write_files(out, files)
     click.echo(f"{len(files)} files in {out}; {out / 'README.md'} says what to do with them")
-
-
-def _there(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}

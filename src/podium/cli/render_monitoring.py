@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from podium.cli.control import project_here
-from podium.cluster.documents import yaml
 from podium.monitoring.dashboard import dashboard
 from podium.monitoring.rules import rule_file
+from podium.yaml_text import yaml
 
 OUT = click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a file, not to the screen."

@@ -10,9 +10,9 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from podium.cluster.documents import yaml
 from podium.cluster.manifests import manifests
 from podium.cluster.plan import ClusterPlan, Object
+from podium.yaml_text import yaml
 
 _FIRST, _LAST = "\ue000", "\ue001"
 """Around a value's name while it travels through the objects: no project file can hold these."""

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import msgspec
-
+from podium.environment import lasting_digest, text_of
+from podium.images import names
 from podium.kubernetes import OWN, KubernetesSettings
 from podium.records import Contender
 from podium.run import Run, WorkerSettings
@@ -23,8 +23,6 @@ GATEWAY_PORT = 8080
 HEALTH_PORT = 8081
 SETTINGS_FILE = "settings.json"
 MANAGER = "podium"
-NO_SETTINGS = ("stream", "registry", "run_dir", "admin_key")
-"""What a pod is told by its environment, or by its image."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,10 +62,10 @@ class ClusterPlan:
 
     @property
     def gateway_image(self) -> str:
-        return f"{self.settings.images}/gateway:{self.release}"
+        return names.gateway(self.settings.images, self.release)
 
     def image_of(self, contender: Contender) -> str:
-        return f"{self.settings.images}/{contender.model.lower()}:{contender.version}"
+        return names.worker(self.settings.images, contender)
 
     def contender_name(self, contender: Contender) -> str:
         return dns_name(self.run.endpoint, *filter(None, (contender.model, contender.version)))
@@ -85,16 +83,10 @@ class ClusterPlan:
 
     def settings_text(self) -> str:
         """The file that gateways and archiver read (docs/images.md): no secret is in it."""
-        return msgspec.json.format(msgspec.json.encode(self._public())).decode() + "\n"
+        return text_of(self.run)
 
     def settings_digest(self) -> str:
-        """Changes when pods must be told anew. A policy is not among that: they follow the store's."""
-        lasting = {key: value for key, value in self._public().items() if key != "policy"}
-        return hashlib.sha256(msgspec.json.encode(lasting)).hexdigest()[:16]
-
-    def _public(self) -> dict[str, Any]:
-        told: dict[str, Any] = msgspec.to_builtins(self.run)
-        return {key: value for key, value in told.items() if key not in NO_SETTINGS}
+        return lasting_digest(self.run)
 
 
 def dns_name(*parts: str) -> str:

@@ -18,7 +18,7 @@ from podium.images.base import Base, bring, check_python
 from podium.images.wheels import Target, Wheel
 from podium.models import manifest as manifests
 from podium.models.requirements import FILE as REQUIREMENTS
-from podium.models.requirements import locked
+from podium.models.requirements import locked, of_extra
 from podium.oci import layers
 from podium.oci.documents import (
     CONFIG,
@@ -91,8 +91,11 @@ class Built:
         return sum(layer.size for layer in (*self.base.layers, *self.layers))
 
 
-def model_plan(package: Path, digest: str, number: int, *, trusted: bool) -> Plan:
-    """A worker of one model version. `trusted` puts it on the image's own trust list."""
+def model_plan(package: Path, digest: str, number: int, *, trusted: bool, extras: Iterable[str] = ()) -> Plan:
+    """A worker of one model version. `trusted` puts it on the image's own trust list.
+
+    Raises MissingExtra where what an extra brings is not installed here: its versions are those of here.
+    """
     manifest = manifests.read(package)
     own = dict(_LOCKED.findall((package / REQUIREMENTS).read_text()))
     files = [*contents.package(package)]
@@ -100,7 +103,7 @@ def model_plan(package: Path, digest: str, number: int, *, trusted: bool) -> Pla
         files.append(contents.trust(manifest.model, digest))
     return Plan(
         title=manifest.model,
-        libraries={**locked(contents.WORKER), **own},
+        libraries={**_libraries(contents.WORKER, extras), **own},
         files=files,
         command=["run", "worker", manifest.model],
         env={
@@ -114,17 +117,21 @@ def model_plan(package: Path, digest: str, number: int, *, trusted: bool) -> Pla
     )
 
 
-def gateway_plan(*, grpc: bool) -> Plan:
-    """The front door, and the archiver."""
+def gateway_plan(extras: Iterable[str] = ()) -> Plan:
+    """The front door, the archiver and the decoy. Raises MissingExtra as above."""
     return Plan(
         title="podium-gateway",
-        libraries=locked((*contents.GATEWAY, *(contents.GRPC if grpc else ()))),
+        libraries=_libraries(contents.GATEWAY, extras),
         files=[],
         command=["run", "gateway"],
         env=dict(GIVES_BACK),
         labels={},
         ports=[8080, 8081],
     )
+
+
+def _libraries(usual: Iterable[str], extras: Iterable[str]) -> dict[str, str]:
+    return locked([*usual, *(name for extra in extras for name in of_extra(extra))])
 
 
 def build(
@@ -145,7 +152,7 @@ def build(
         *([(plan.title, layers.build(plan.files, store))] if plan.files else []),
     ]
     config = store.put(encode(_config(plan, found, added)), CONFIG)
-    annotations = {**_annotations(plan), "org.opencontainers.image.base.digest": found.digest}
+    annotations = {**annotations_of(plan), "org.opencontainers.image.base.digest": found.digest}
     if isinstance(base, Reference):  # where a layout is on somebody's disk is no part of an image
         annotations["org.opencontainers.image.base.name"] = found.name
     manifest = Manifest(
@@ -177,7 +184,7 @@ def index_of(built: Sequence[Built], plan: Plan, store: Layout) -> Descriptor:
         schema_version=2,
         media_type=INDEX,
         manifests=[each.manifest for each in built],
-        annotations=_annotations(plan),
+        annotations=annotations_of(plan),
     )
     return store.put(encode(index), INDEX)
 
@@ -200,17 +207,21 @@ def _library_layer(gathered: Sequence[Wheel], workshop: Workshop) -> Layer:
     return layer
 
 
-def _config(plan: Plan, base: Base, added: Iterable[tuple[str, Layer]]) -> ImageConfig:
-    added = list(added)
-    below = base.config
-    env = dict(variable.partition("=")[::2] for variable in below.config.env or [])
-    env |= {
+def env_of(plan: Plan) -> dict[str, str]:
+    """The variables that an image has beyond its base's."""
+    return {
         "PYTHONPATH": f"/{contents.PROGRAM}:/{contents.LIBRARIES}",
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         **dict.fromkeys(_THREADS, "1"),
         **plan.env,
     }
+
+
+def _config(plan: Plan, base: Base, added: Iterable[tuple[str, Layer]]) -> ImageConfig:
+    added = list(added)
+    below = base.config
+    env = dict(variable.partition("=")[::2] for variable in below.config.env or []) | env_of(plan)
     return ImageConfig(
         created=EPOCH,
         architecture=below.architecture,
@@ -222,7 +233,7 @@ def _config(plan: Plan, base: Base, added: Iterable[tuple[str, Layer]]) -> Image
             entrypoint=ENTRYPOINT,
             cmd=plan.command,
             working_dir="/",
-            labels={**(below.config.labels or {}), **_annotations(plan)},
+            labels={**(below.config.labels or {}), **annotations_of(plan)},
             exposed_ports={f"{port}/tcp": {} for port in plan.ports},
         ),
         rootfs=RootFs(diff_ids=[*below.rootfs.diff_ids, *(layer.diff_id for _, layer in added)]),
@@ -233,7 +244,8 @@ def _config(plan: Plan, base: Base, added: Iterable[tuple[str, Layer]]) -> Image
     )
 
 
-def _annotations(plan: Plan) -> dict[str, str]:
+def annotations_of(plan: Plan) -> dict[str, str]:
+    """Also its labels."""
     return {
         "org.opencontainers.image.title": plan.title,
         "podium.version": metadata.version("podium"),

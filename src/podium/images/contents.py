@@ -14,8 +14,6 @@ WORKER = ("click", "msgspec", "numpy", "uvloop")
 GATEWAY = (*WORKER, "arro3-core", "deltalake", "httptools", "nats-py", "prometheus-client")
 """Those of the gateway and the archiver, which share an image."""
 
-GRPC = ("grpcio", "grpcio-reflection", "protobuf")
-
 MODELS = "models"
 LIBRARIES = "opt/podium/libraries"
 PROGRAM = "opt/podium/program"

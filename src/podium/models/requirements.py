@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from podium.errors import MissingExtra
+
 FILE = "requirements.txt"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -33,6 +35,17 @@ def locked(libraries: Iterable[str]) -> dict[str, str]:
         found[name] = distribution.version
         waiting += [_needed(line) for line in distribution.requires or () if not _is_extra(line)]
     return found
+
+
+def of_extra(extra: str) -> list[str]:
+    """The libraries of one of Podium's extras. Raises MissingExtra where one is not installed here."""
+    of_it = re.compile(rf"extra\s*==\s*['\"]{re.escape(extra)}['\"]")
+    lines = [line for line in metadata.requires("podium") or () if of_it.search(line.partition(";")[2])]
+    names = sorted({_needed(line) for line in lines})
+    absent = [name for name in names if name not in versions(names)]
+    if absent or not names:  # an installation from before the extra knows no names
+        raise MissingExtra(", ".join(absent) or f"what {extra} needs", extra)
+    return names
 
 
 def versions(libraries: Iterable[str]) -> dict[str, str]:

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from podium.cluster.chart import chart
-from podium.cluster.documents import yaml
 from podium.cluster.manifests import manifests
 from podium.cluster.plan import ClusterPlan
 from podium.kubernetes import KubernetesSettings
 from podium.records import Contender, Policy, Role
 from podium.run import Run, WorkerSettings
 from podium.schema import Field, Kind, Schema
+from podium.yaml_text import yaml
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 LINEAR = Contender(model="linear", version="9f2c1ab04d5e", number=1, role=Role.CHAMPION)

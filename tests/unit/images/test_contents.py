@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from podium.images import contents
-from podium.models.requirements import locked
+from podium.models.requirements import locked, of_extra
 
 WORKER = """
 import podium.cli.run_worker, podium.cli.process, podium.models.loading, podium.models.trust
@@ -20,6 +20,10 @@ import podium.cli.run, podium.gateway.server, podium.streams.nats, podium.stream
 import podium.archive.archiver, podium.archive.drift, podium.archive.lookups, podium.registry.folder
 import podium.node.listening
 """
+SERVICE_BUS = "\nimport podium.streams.servicebus, azure.identity.aio, aiohttp"
+AZURE_GATEWAY = f"{GATEWAY}{SERVICE_BUS}\nimport podium.streams.table_policies"
+REDIS_GATEWAY = f"{GATEWAY}\nimport podium.gateway.features.redis"
+GRPC_GATEWAY = f"{GATEWAY}\nimport podium.gateway.grpc"
 # What only happens to be installed here, and a library imports if it is there, must look as if it were not.
 LOOK = """
 import sys
@@ -41,8 +45,15 @@ print(*sorted(used - {'podium'}))
 
 @pytest.mark.parametrize(
     ("program", "libraries"),
-    [(WORKER, contents.WORKER), (GATEWAY, contents.GATEWAY)],
-    ids=["worker", "gateway"],
+    [
+        (WORKER, contents.WORKER),
+        (f"{WORKER}{SERVICE_BUS}", (*contents.WORKER, "azure-servicebus", "azure-identity", "aiohttp")),
+        (GATEWAY, contents.GATEWAY),
+        (AZURE_GATEWAY, (*contents.GATEWAY, *of_extra("azure"))),
+        (REDIS_GATEWAY, (*contents.GATEWAY, *of_extra("redis"))),
+        (GRPC_GATEWAY, (*contents.GATEWAY, *of_extra("grpc"))),
+    ],
+    ids=["worker", "worker, azure", "gateway", "gateway, azure", "gateway, redis", "gateway, grpc"],
 )
 def test_the_listed_libraries_are_all_that_is_needed(program: str, libraries: tuple[str, ...]) -> None:
     look = LOOK.replace("ALLOWED", repr([*locked(libraries)])).replace("PROGRAM", program)

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from podium.cluster.documents import yaml
 from podium.gateway.metrics import DRIFT, SHOWN
 from podium.monitoring.dashboard import dashboard
 from podium.monitoring.rules import alerts, recorded, rule_file
 from podium.project import Project, load
+from podium.yaml_text import yaml
 
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="there is no promtool here")

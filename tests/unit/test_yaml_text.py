@@ -9,7 +9,7 @@ import yaml as pyyaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium.cluster.documents import yaml
+from podium.yaml_text import yaml
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Co", "Cc"]) | st.just("\n"))
 VALUES = st.recursive(
