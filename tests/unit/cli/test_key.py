@@ -7,13 +7,14 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from podium.callers import Key, Rate, new_token
+from podium.callers import Key, Rate
 from podium.cli import podium
 from podium.cli.key import _as_json, _named, _row
 from podium.errors import NotFound, PodiumError, PolicyError
 from podium.run import key_digest
 
-TOKEN = new_token()
+TOKEN = "podium_mQ8mAIRNez_LSVk1jANzav6U0zt2fmqibtdHrMzbzPo"
+OTHER = "podium_0Zr3xVbT1uYd5sKq7nWf9gLh2jCe4mPa6iOoBvUyXtE"
 DAY = 86_400_000_000
 POWERBI = Key(digest=key_digest(TOKEN), name="powerbi", created=DAY)
 OLD = Key(digest="a" * 64, name="excel", created=DAY, revoked=2 * DAY, revoker="ada@host")
@@ -36,7 +37,7 @@ def test_a_key_is_found_by_name_id_or_itself(word: str) -> None:
         ("excel", PolicyError, "'excel' has 2 keys; say which by its id: bbbbbbbb of 1970-01-03, cccccccc"),
         ("aaaaaaaa", PolicyError, "'aaaaaaaa' is revoked already, by ada@host, 1970-01-03"),
         ("powerbl", NotFound, "no key 'powerbl' (did you mean 'powerbi'?); there are excel, powerbi"),
-        (new_token(), NotFound, "no key podium_…; there are excel, powerbi"),
+        (OTHER, NotFound, "no key podium_…; there are excel, powerbi"),
     ],
 )
 def test_a_word_that_means_no_key_or_several_says_which_there_are(
