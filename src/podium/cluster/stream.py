@@ -11,6 +11,13 @@ USER = "podium"
 CLIENTS, ROUTES, MONITOR = 4222, 6222, 8222
 TLS_DIR = "/etc/nats/tls"
 
+LIVELINESS = 'ping_interval: "2s", ping_max: 3'
+"""A client whose host is cut off is given no more frames after 8 s instead of some minutes. Not sooner: a
+worker says nothing while its model computes, which may take the model's `timeout`."""
+
+ROUTE_LIVELINESS = 'ping_interval: "1s", ping_max: 2'
+"""A server whose host is cut off is sent nothing more after 3 s; servers do not compute."""
+
 
 def objects(plan: ClusterPlan) -> list[Object]:
     """Nothing where the stream is somewhere else already."""
@@ -59,6 +66,7 @@ max_pending: 128MB
 write_deadline: "10s"
 lame_duck_grace_period: "5s"
 lame_duck_duration: "30s"
+{LIVELINESS}
 {tls.strip()} }}
 authorization {{
   users: [{{ user: "{USER}", password: $NATS_PASSWORD }}]
@@ -70,6 +78,7 @@ jetstream {{
 cluster {{
   name: "{name}"
   listen: "0.0.0.0:{ROUTES}"
+  {ROUTE_LIVELINESS}
 {tls}, verify: true }}
   routes: [
 {routes}

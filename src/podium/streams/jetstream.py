@@ -25,6 +25,8 @@ FORGOTTEN_SECONDS = 60
 """A consumer that nobody asks for so long is dropped by the server."""
 
 OTHER_CONFIGURATION = 10058
+NO_LEADER = 10008
+UNAVAILABLE = 503
 NO_ROOM = frozenset({10023, 10028, 10047, 10077})
 """The server's codes for: no resources, no memory, no storage, the stream's own bytes are used up."""
 
@@ -40,6 +42,7 @@ async def ensure_stream(
 
     A stream that is made anew starts at the clock, so that its positions lie past those of any
     stream before it, and readers that remember a position stay right.
+    Raises NoLeader, StreamAway, TimeoutError.
     """
     answer = await _ask(
         wire,
@@ -59,8 +62,20 @@ async def ensure_stream(
         },
     )
     # Where it exists it has another first position.
-    if answer.get("error", {}).get("err_code", OTHER_CONFIGURATION) != OTHER_CONFIGURATION:
+    code = answer.get("error", {}).get("err_code", OTHER_CONFIGURATION)
+    if code == NO_LEADER:
+        raise NoLeader(f"the message stream cannot be made yet: {answer['error']['description']}")
+    if code != OTHER_CONFIGURATION:
         raise StreamAway(f"the message stream cannot be made: {answer['error']['description']}")
+
+
+def is_passing(error: Mapping[str, Any]) -> bool:
+    """Whether the server could not keep a message for the moment only, as while there is no leader."""
+    return error.get("code") == UNAVAILABLE and error.get("err_code") not in NO_ROOM
+
+
+class NoLeader(StreamAway):
+    """The servers of a cluster are choosing who decides, or too few of them are there."""
 
 
 class NoRoom(StreamAway):

@@ -33,6 +33,8 @@ BUCKET = "podium-policies"
 FIRST_SECONDS = 5.0
 ANSWER_SECONDS = 2.0
 RETRY_SECONDS = 0.1
+PING_SECONDS = 1
+"""A server that leaves three of them in a row unanswered is left for another one."""
 
 
 class NatsPolicyStore:
@@ -47,12 +49,12 @@ class NatsPolicyStore:
         with _translated():
             async with asyncio.timeout(FIRST_SECONDS):  # endless reconnects make the first try endless too
                 self._client: Client = await nats.connect(
-                    self._address.server,
+                    self._address.urls,
                     **self._credentials(),
                     connect_timeout=2,
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=RETRY_SECONDS,
-                    ping_interval=5,
+                    ping_interval=PING_SECONDS,
                     error_cb=_on_error,
                     reconnected_cb=self._catch_up,
                 )
@@ -94,7 +96,9 @@ class NatsPolicyStore:
         address = self._address
         known = {"user": address.user, "password": address.password} if address.user else {}
         trusted = {"tls": address.trust()} if address.encrypted or address.ca else {}
-        return {**known, **trusted, "tls_hostname": address.name}
+        # Of one server, those that it tells us of later have its name too, whatever their addresses.
+        name = address.name or (address.servers[0].host if len(address.servers) == 1 else "")
+        return {**known, **trusted, **({"tls_hostname": name} if name else {})}
 
     # --- the bucket -------------------------------------------------------------------------
 
