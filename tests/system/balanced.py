@@ -48,10 +48,18 @@ class Met:
         return self.what == 200 and self.rule != "default"
 
 
-def read(file: Path) -> list[Met]:
-    """What was met so far; a line that is being written is left for the next look."""
-    lines = file.read_text().split("\n")[:-1] if file.exists() else []
-    return [Met(**json.loads(line)) for line in lines]
+def read(file: Path, start: int = 0) -> tuple[list[Met], int]:
+    """What was met from this place in the file on, and the place up to which it was read.
+
+    A line that is being written is left for the next look.
+    """
+    if not file.exists():
+        return [], start
+    with file.open("rb") as lines:
+        lines.seek(start)
+        whole = lines.read().rpartition(b"\n")[0]
+    found = [Met(**json.loads(line)) for line in whole.splitlines()]
+    return found, start + len(whole) + bool(whole)
 
 
 def summary(met: Sequence[Met]) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """Hosts on this machine: network namespaces, each on a cable of its own to a switch that is one too.
 
-Nothing of it touches the machine's own network. It needs root, and iproute2's `ip` and `tc`.
+Nothing of it touches the machine's own network. It needs root, iproute2's `ip`, and TAP devices.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from types import TracebackType
 
-PROGRAMS = ("ip", "tc")
+from tests.system.cable import TUN
+
+CABLE = Path(__file__).with_name("cable.py")
 SECONDS = 20.0
 """How long a command of iproute2's, or the end of a process that was killed, may take."""
 
@@ -37,15 +40,14 @@ class Network:
 
     def __enter__(self) -> Network:
         """Raises NoHosts."""
-        for program in PROGRAMS:
-            if shutil.which(program) is None:
-                raise NoHosts(f"{program} is not installed (Debian has it in iproute2)")
+        if shutil.which("ip") is None:
+            raise NoHosts("ip is not installed (Debian has it in iproute2)")
+        if not Path(TUN).exists():
+            raise NoHosts(f"{TUN} is not there: no cable can be made slow")
         try:
             ip("netns", "add", self._switch)
             ip("-n", self._switch, "link", "add", "switch", "type", "bridge")
             ip("-n", self._switch, "link", "set", "switch", "up")
-            # A kernel without netem is better found out now than when a host is to be slow.
-            tc("-n", self._switch, "qdisc", "replace", "dev", "switch", "root", "netem", "delay", "0ms")
         except NoHosts:
             self._remove()
             raise
@@ -67,6 +69,7 @@ class Network:
     def _remove(self) -> None:
         for host in self._hosts:
             host.kill()
+            host.end_slow()
         for name in (*(host.name for host in self._hosts), self._switch):
             with suppress(NoHosts):
                 ip("netns", "del", name)
@@ -81,6 +84,7 @@ class Host:
         self._switch = switch
         self._port = port
         self._running: list[subprocess.Popen[bytes]] = []
+        self._slow: subprocess.Popen[bytes] | None = None
 
     def plug_in(self) -> None:
         ip("netns", "add", self.name)
@@ -110,16 +114,39 @@ class Host:
         """Pull the cable at the switch: nobody is told, packets are lost."""
         ip("-n", self._switch, "link", "set", self._port, "down")
 
-    def slow(self, *, delay: str, loss: str = "0%") -> None:
-        """Each packet, to and from it, is late, as in `20ms`, or lost, as in `2%`."""
-        for namespace, device in ((self.name, "eth0"), (self._switch, self._port)):
-            rule = ("qdisc", "replace", "dev", device, "root", "netem", "delay", delay, "loss", loss)
-            tc("-n", namespace, *rule)
+    def slow(self, *, delay: float, loss: float = 0.0) -> None:
+        """Each packet, to and from it, takes `delay` seconds more, or is lost with this probability.
+
+        A slow cable lies between two devices, of which one is plugged into the switch. A bridge of their
+        own joins the other with this host's port: what leaves it has its checksums, and is not too long.
+        """
+        assert self._slow is None, "it is slow already"
+        detour, inner, outer = (f"{self._port}{suffix}" for suffix in ("d", "i", "o"))
+        argv = (sys.executable, str(CABLE), inner, outer, str(delay), str(loss))
+        self._slow = subprocess.Popen(
+            ("ip", "netns", "exec", self._switch, *argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        )
+        assert self._slow.stdout
+        if self._slow.stdout.readline() != b"up\n":
+            raise NoHosts("no slow cable can be made")
+        ip("-n", self._switch, "link", "add", detour, "type", "bridge")
+        for device, bridge in ((inner, detour), (outer, "switch"), (self._port, detour)):
+            ip("-n", self._switch, "link", "set", device, "master", bridge, "up")
+        ip("-n", self._switch, "link", "set", detour, "up")
 
     def restore(self) -> None:
         """The cable is as it was."""
-        ip("-n", self._switch, "link", "set", self._port, "up")
-        self.slow(delay="0ms")
+        ip("-n", self._switch, "link", "set", self._port, "master", "switch", "up")
+        if self._slow is not None:
+            self.end_slow()
+            ip("-n", self._switch, "link", "del", f"{self._port}d")
+
+    def end_slow(self) -> None:
+        """Its devices go with it."""
+        if self._slow is not None:
+            self._slow.kill()
+            self._slow.communicate(timeout=SECONDS)
+            self._slow = None
 
     def kill(self, signum: int = signal.SIGKILL) -> None:
         """All that runs on it, without a last word."""
@@ -133,15 +160,7 @@ class Host:
 
 def ip(*words: str) -> None:
     """Raises NoHosts."""
-    _run("ip", *words)
-
-
-def tc(*words: str) -> None:
-    """Raises NoHosts."""
-    _run("tc", *words)
-
-
-def _run(*argv: str) -> None:
+    argv = ("ip", *words)
     done = subprocess.run(argv, capture_output=True, text=True, timeout=SECONDS, check=False)
     if done.returncode:
         raise NoHosts(f"`{' '.join(argv)}`: {done.stderr.strip() or done.returncode}")

@@ -24,6 +24,8 @@ from tests.system.hosts import Host, Network
 
 from podium import project as projects
 from podium.cluster.stream import LIVELINESS, ROUTE_LIVELINESS
+from podium.counters import read as counts_of
+from podium.counters import total
 from podium.node.broker import find_binary
 from podium.node.contenders import candidate, contract_of, policy_of
 from podium.node.plan import run_of
@@ -35,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 BROKERS, GATEWAYS = ("nats1", "nats2", "nats3"), ("gateway1", "gateway2")
 WORKERS = ("linear1", "linear2", "forest1", "forest2")
 ARCHIVER = "archiver"
-CLIENTS, ROUTES, PORT = 4222, 6222, 8080
+CLIENTS, ROUTES, PORT, HEALTH = 4222, 6222, 8080, 8081
 PASSWORD = "secret"  # of a network that nobody else is on
 PATIENCE = 40.0
 STEADY_SECONDS = 1.5
@@ -48,6 +50,7 @@ class Spread:
     """`with Spread(project, folder) as spread:` it answers. Raises NoHosts where hosts cannot be made."""
 
     def __init__(self, project: Path, folder: Path) -> None:
+        self.folder = project
         self._project = projects.load(project)
         self._folder = folder
         self._network = Network()
@@ -87,6 +90,12 @@ class Spread:
         """The process of this host; also after it was killed."""
         self._start[name]()
 
+    @property
+    def unkept(self) -> int:
+        """Messages that the brokers could not keep, as the processes have counted."""
+        boards = self._folder.glob("*/counters/*.board")
+        return sum(total(counts_of(board), "unkept") for board in boards)
+
     def log(self, name: str) -> Path:
         return self._folder / f"{name}.log"
 
@@ -99,6 +108,7 @@ listen: "0.0.0.0:{CLIENTS}"
 max_payload: 16MB
 max_pending: 128MB
 write_deadline: "10s"
+http: "0.0.0.0:{HEALTH}"
 {LIVELINESS}
 authorization {{ users: [{{ user: "podium", password: "{PASSWORD}" }}] }}
 jetstream {{ store_dir: "{self._folder / name}", max_memory_store: 16MB, max_file_store: 1GB }}
@@ -140,7 +150,7 @@ cluster {{
     def cut(self, name: str) -> None:
         self._hosts[name].cut()
 
-    def slow(self, name: str, *, delay: str, loss: str = "0%") -> None:
+    def slow(self, name: str, *, delay: float, loss: float = 0.0) -> None:
         self._hosts[name].slow(delay=delay, loss=loss)
 
     def restore(self, name: str) -> None:
@@ -171,14 +181,11 @@ cluster {{
             process.wait(PATIENCE)
 
     def ready(self, name: str) -> bool:
-        """Whether this gateway, worker or archiver says so, asked from the client's host."""
-        port = PORT if name in GATEWAYS else PORT + 1
-        ask = f"""\
-import urllib.request
-urllib.request.urlopen("http://{self._hosts[name].address}:{port}/ready", timeout=1)"""
-        return self._on_client(ask)
-
-    def _on_client(self, program: str) -> bool:
+        """Whether the process of this host says so, asked from the client's host."""
+        port = PORT if name in GATEWAYS else HEALTH
+        path = "healthz" if name in BROKERS else "ready"
+        url = f"http://{self._hosts[name].address}:{port}/{path}"
+        program = f"import urllib.request; urllib.request.urlopen({url!r}, timeout=1)"
         argv = ("ip", "netns", "exec", self._hosts["client"].name, sys.executable, "-c", program)
         return subprocess.run(argv, capture_output=True, timeout=PATIENCE, check=False).returncode == 0
 
@@ -189,7 +196,7 @@ urllib.request.urlopen("http://{self._hosts[name].address}:{port}/ready", timeou
             time.sleep(0.2)
 
     def _until_ready(self) -> None:
-        for name in (*WORKERS, *GATEWAYS, ARCHIVER):
+        for name in self._start:
             self.until_ready(name)
 
 
@@ -199,10 +206,14 @@ class Client:
     def __init__(self, file: Path, log: Path) -> None:
         self._file = file
         self._log = log
+        self._met: list[Met] = []
+        self._read_to = 0
 
     @property
     def met(self) -> list[Met]:
-        return read(self._file)
+        found, self._read_to = read(self._file, self._read_to)
+        self._met += found
+        return self._met
 
     def since(self, moment: float) -> list[Met]:
         """What began after a moment of the monotonic clock."""

@@ -18,6 +18,9 @@ from podium.streams.wire import Message, Wire, new_inbox
 
 API = "$JS.API"
 REQUEST_SECONDS = 5.0
+MAKE_SECONDS = 1.0
+"""While there is no leader nobody answers, or keeps the question: it is asked anew soon."""
+
 SECOND = 1_000_000_000
 """In nanoseconds, which JetStream counts in."""
 
@@ -42,25 +45,25 @@ async def ensure_stream(
 
     A stream that is made anew starts at the clock, so that its positions lie past those of any
     stream before it, and readers that remember a position stay right.
-    Raises NoLeader, StreamAway, TimeoutError.
+    Raises NoLeader, StreamAway.
     """
-    answer = await _ask(
-        wire,
-        f"STREAM.CREATE.{name}",
-        {
-            "name": name,
-            "subjects": subjects,
-            "retention": "limits",
-            "discard": "new",  # never drop what is not archived; refuse, loudly
-            "storage": "file",
-            "num_replicas": replicas,
-            "max_bytes": max_bytes,
-            "max_msgs": -1,
-            "max_consumers": -1,
-            "duplicate_window": SECOND,
-            "first_seq": time.time_ns() // 1000,
-        },
-    )
+    config = {
+        "name": name,
+        "subjects": subjects,
+        "retention": "limits",
+        "discard": "new",  # never drop what is not archived; refuse, loudly
+        "storage": "file",
+        "num_replicas": replicas,
+        "max_bytes": max_bytes,
+        "max_msgs": -1,
+        "max_consumers": -1,
+        "duplicate_window": SECOND,
+        "first_seq": time.time_ns() // 1000,
+    }
+    try:
+        answer = await _ask(wire, f"STREAM.CREATE.{name}", config, seconds=MAKE_SECONDS)
+    except TimeoutError:
+        raise NoLeader("the message stream cannot be made yet: nobody answers") from None
     # Where it exists it has another first position.
     code = answer.get("error", {}).get("err_code", OTHER_CONFIGURATION)
     if code == NO_LEADER:
@@ -209,8 +212,10 @@ class Reader:
         self.close()
 
 
-async def _ask(wire: Wire, what: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    answer = await wire.request(f"{API}.{what}", json.dumps(request).encode(), seconds=REQUEST_SECONDS)
+async def _ask(
+    wire: Wire, what: str, request: Mapping[str, Any], *, seconds: float = REQUEST_SECONDS
+) -> dict[str, Any]:
+    answer = await wire.request(f"{API}.{what}", json.dumps(request).encode(), seconds=seconds)
     found: dict[str, Any] = json.loads(answer)
     return found
 

@@ -30,12 +30,14 @@ RETRY_SECONDS = 0.05
 CONNECT_SECONDS = 2.0
 FIRST_SECONDS = 10.0
 """How long a broker that was started together with us may take to open its port."""
+LEADER_SECONDS = 30.0
+"""The same of a cluster's servers, to choose who decides among them."""
 END_SECONDS = 2.0
-LOOK_SECONDS = 0.5
-PATIENT_LOOKS = 20
+LOOK_SECONDS = 0.25
+PATIENT_LOOKS = 40
 """So many looks in a row without a sign of life, though each asked for one: the server hangs."""
 
-HASTY_LOOKS = 3
+HASTY_LOOKS = 4
 """The same of a server of a cluster: to leave one that is only slow costs little, there are others."""
 
 STUCK_BYTES = 32 * 1024 * 1024
@@ -102,15 +104,19 @@ class NatsStream:
     async def __aenter__(self) -> NatsStream:
         """Raises StreamAway."""
         self._ended = asyncio.Event()
+        began, bound = asyncio.get_running_loop().time(), FIRST_SECONDS
         try:
-            async with asyncio.timeout(FIRST_SECONDS):
+            async with asyncio.timeout(bound) as limit:
                 while not self._up:
                     try:
                         await self._connect()
-                    except (OSError, TimeoutError, NoLeader):  # no port is open yet, or no leader chosen
+                    except NoLeader:
+                        bound = LEADER_SECONDS
+                        limit.reschedule(began + bound)
+                    except (OSError, TimeoutError):  # no port is open yet, or none that answers
                         await asyncio.sleep(RETRY_SECONDS)
         except TimeoutError:
-            raise StreamAway(f"no message stream within {FIRST_SECONDS:g} s") from None
+            raise StreamAway(f"no message stream within {bound:g} s") from None
         self._watching = asyncio.create_task(self._watch(), name="nats watch")
         return self
 
@@ -237,7 +243,7 @@ class NatsStream:
     async def _remake(self, wire: Wire) -> None:
         """It is there, unless somebody has removed it or emptied the cluster."""
         while not wire.closed:
-            with suppress(StreamAway, TimeoutError):
+            with suppress(StreamAway):
                 return await self._ensure(wire)
             await asyncio.sleep(LOOK_SECONDS)
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import nats
@@ -19,7 +20,13 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.api import KeyValueConfig, StorageType
-from nats.js.errors import BucketNotFoundError, KeyNotFoundError, KeyWrongLastSequenceError, NotFoundError
+from nats.js.errors import (
+    BucketNotFoundError,
+    KeyNotFoundError,
+    KeyWrongLastSequenceError,
+    NotFoundError,
+    ServiceUnavailableError,
+)
 from nats.js.kv import KeyValue
 
 from podium.errors import RevisionTaken, StreamAway
@@ -29,9 +36,14 @@ from podium.streams.policies import policy_of
 
 log = logging.getLogger(__name__)
 
+Found = TypeVar("Found")
+
 BUCKET = "podium-policies"
 FIRST_SECONDS = 5.0
 ANSWER_SECONDS = 2.0
+LEADER_SECONDS = 20.0
+"""How long a cluster's servers may take to choose who decides among them; meanwhile nobody answers."""
+
 RETRY_SECONDS = 0.1
 PING_SECONDS = 1
 """A server that leaves three of them in a row unanswered is left for another one."""
@@ -58,7 +70,7 @@ class NatsPolicyStore:
                     error_cb=_on_error,
                     reconnected_cb=self._catch_up,
                 )
-            self._bucket = await self._open()
+            self._bucket = await self._patiently(self._open)
         return self
 
     async def __aexit__(
@@ -71,8 +83,9 @@ class NatsPolicyStore:
         with _translated():
             try:
                 if revision is None:
-                    return policy_of(await self._newest())
-                return policy_of((await self._bucket.get(self._key(revision))).value)
+                    return policy_of(await self._patiently(self._newest))
+                asked = partial(self._bucket.get, self._key(revision))
+                return policy_of((await self._patiently(asked)).value)
             except (KeyNotFoundError, NotFoundError):
                 return None
 
@@ -101,6 +114,18 @@ class NatsPolicyStore:
         return {**known, **trusted, **({"tls_hostname": name} if name else {})}
 
     # --- the bucket -------------------------------------------------------------------------
+
+    async def _patiently(self, ask: Callable[[], Awaitable[Found]]) -> Found:
+        """What may be asked again as long as nobody answers, though a server is there."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + LEADER_SECONDS
+        while True:
+            try:
+                return await ask()
+            except (TimeoutError, ServiceUnavailableError):
+                if not self._client.is_connected or loop.time() > give_up:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _open(self) -> KeyValue:
         jetstream = self._client.jetstream(timeout=ANSWER_SECONDS)
