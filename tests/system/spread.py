@@ -219,12 +219,15 @@ class Client:
         """What began after a moment of the monotonic clock."""
         return [met for met in self.met if met.began >= moment]
 
-    def until_steady(self, *, since: float, seconds: float = PATIENCE) -> float:
-        """Wait until contenders answer all for a while; returns the seconds from `since` until that began."""
-        give_up = time.monotonic() + seconds
+    def until_steady(self, *, since: float, rule: str = "") -> float:
+        """Wait until contenders answer all for a while; returns the seconds from `since` until that began.
+
+        With a `rule`, until that one lets in all answers.
+        """
+        give_up = time.monotonic() + PATIENCE
         while time.monotonic() < give_up:
             met = self.since(since)
-            bad = [each.ended for each in met if not each.scored]
+            bad = [each.ended for each in met if not each.scored or (rule and each.rule != rule)]
             began = max(bad, default=since)
             good = [each for each in met if each.began >= began]
             if (
@@ -234,7 +237,7 @@ class Client:
             ):
                 return began - since
             time.sleep(0.2)
-        raise AssertionError(f"not steady within {seconds:g} s: {self.met[-20:]} {_tail(self._log)}")
+        raise AssertionError(f"not steady within {PATIENCE:g} s: {self.met[-20:]} {_tail(self._log)}")
 
 
 def _settings(project: Project, folder: Path) -> Path:
