@@ -134,7 +134,6 @@ def test_of_a_gateway_that_is_killed_only_what_was_in_flight_breaks(spread: Spre
     met = killed(spread, client, "gateway2")
     assert statuses(met) <= {200, BROKEN}, summary(met)
     assert places(met) <= {spread.place("gateway2")}
-    assert any(each.retried for each in met), "a refused connection is tried at the other gateway"
 
 
 def test_a_worker_that_is_killed_fails_no_request(spread: Spread, client: Client) -> None:
