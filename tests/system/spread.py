@@ -23,7 +23,7 @@ from tests.system.balanced import Met, read
 from tests.system.hosts import Host, Network
 
 from podium import project as projects
-from podium.cluster.stream import LIVELINESS, ROUTE_LIVELINESS
+from podium.cluster.stream import ROUTE_LIVELINESS, liveliness
 from podium.counters import read as counts_of
 from podium.counters import total
 from podium.node.broker import find_binary
@@ -31,6 +31,7 @@ from podium.node.contenders import candidate, contract_of, policy_of
 from podium.node.plan import run_of
 from podium.project import Project
 from podium.registry.folder import FolderRegistry
+from podium.run import WorkerSettings
 
 PODIUM = (sys.executable, "-P", "-m", "podium")
 ROOT = Path(__file__).parents[2]
@@ -109,7 +110,7 @@ max_payload: 16MB
 max_pending: 128MB
 write_deadline: "10s"
 http: "0.0.0.0:{HEALTH}"
-{LIVELINESS}
+{liveliness(WorkerSettings().timeout)}
 authorization {{ users: [{{ user: "podium", password: "{PASSWORD}" }}] }}
 jetstream {{ store_dir: "{self._folder / name}", max_memory_store: 16MB, max_file_store: 1GB }}
 cluster {{

@@ -34,9 +34,6 @@ class Shown:
         numbers = self._sources.get(source)
         return numbers is not None and numbers.lacks(number)
 
-    def clear(self) -> None:
-        self._sources.clear()
-
 
 class _Numbers:
     def __init__(self, known_from: int) -> None:

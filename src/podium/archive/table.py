@@ -102,7 +102,6 @@ class Table:
         """Read the state from the storage, whatever was thought before."""
         self._delta = DeltaTable(self.uri)
         self._marks.clear()
-        self._shown.clear()
         self.position = self._transaction(POSITION, 0)
         self.requests = self._transaction(REQUESTS, 0)
 
@@ -141,7 +140,7 @@ class Table:
         return Appended(rows=batch.num_rows, duplicates=duplicates)
 
     def has(self, source: str, seq: int) -> bool:
-        """Whether it has, of this source, the message of this number; of old ones, or a later one."""
+        """Whether it has this source's message of this number; or, of what is long ago, a later one."""
         return seq <= self._mark(source) and not self._shown.lacks(source, seq)
 
     def compact(self) -> None:

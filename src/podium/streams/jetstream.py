@@ -18,9 +18,6 @@ from podium.streams.wire import Message, Wire, new_inbox
 
 API = "$JS.API"
 REQUEST_SECONDS = 5.0
-MAKE_SECONDS = 1.0
-"""While there is no leader nobody answers, or keeps the question: it is asked anew soon."""
-
 SECOND = 1_000_000_000
 """In nanoseconds, which JetStream counts in."""
 
@@ -39,7 +36,7 @@ NOTHING_MORE = ("404", "408")
 
 
 async def ensure_stream(
-    wire: Wire, name: str, subjects: Sequence[str], *, max_bytes: int, replicas: int
+    wire: Wire, name: str, subjects: Sequence[str], *, max_bytes: int, replicas: int, seconds: float
 ) -> None:
     """Create the stream that keeps what is published, unless it is there.
 
@@ -61,7 +58,7 @@ async def ensure_stream(
         "first_seq": time.time_ns() // 1000,
     }
     try:
-        answer = await _ask(wire, f"STREAM.CREATE.{name}", config, seconds=MAKE_SECONDS)
+        answer = await _ask(wire, f"STREAM.CREATE.{name}", config, seconds=seconds)
     except TimeoutError:
         raise NoLeader("the message stream cannot be made yet: nobody answers") from None
     # Where it exists it has another first position.

@@ -28,6 +28,11 @@ KEPT = frozenset({"input", "scores", "answers", "decoy", "outcomes"})
 KEPT_SUBJECTS = ("input", "scores.*", "answers", "decoy", "outcomes", "again")
 RETRY_SECONDS = 0.05
 CONNECT_SECONDS = 2.0
+READY_SECONDS = 10.0
+STREAM_SECONDS = 5.0
+CLUSTER_STREAM_SECONDS = 1.0
+"""While a cluster has no leader nobody answers, or keeps the question: it is asked anew soon."""
+
 FIRST_SECONDS = 10.0
 """How long a broker that was started together with us may take to open its port."""
 LEADER_SECONDS = 30.0
@@ -207,7 +212,8 @@ class NatsStream:
         async with asyncio.timeout(CONNECT_SECONDS):
             self._wire = await Wire.open(self._url, ended=self._on_end)
         try:
-            await self._make_ready()
+            async with asyncio.timeout(READY_SECONDS):  # the server may be cut off just now
+                await self._make_ready()
         except BaseException:
             self._wire.close()  # or its subscriptions would go on beside those of the next
             raise
@@ -250,7 +256,10 @@ class NatsStream:
     async def _ensure(self, wire: Wire) -> None:
         subjects = [f"{self._prefix}.{subject}" for subject in KEPT_SUBJECTS]
         replicas = Address.parse(self._url).replicas
-        await ensure_stream(wire, self._name, subjects, max_bytes=self._max_bytes, replicas=replicas)
+        seconds = CLUSTER_STREAM_SECONDS if wire.info.get("cluster") else STREAM_SECONDS
+        await ensure_stream(
+            wire, self._name, subjects, max_bytes=self._max_bytes, replicas=replicas, seconds=seconds
+        )
         self._made = True
 
     def _on_end(self) -> None:

@@ -111,14 +111,12 @@ class Receipts:
         problem = _problem(message)
         if problem is not None and self.each and is_passing(problem):
             return  # it is published again
-        if self.each:
-            self._unanswered_since = time.monotonic() if len(self._open) > 1 else math.inf
-        else:
-            self._unanswered_since = math.inf if number >= self._asked_number else time.monotonic()
         for confirmed in self._confirmed(number):
             self._forget(confirmed)
             if problem is not None:
                 self._lost(1)
+        awaited = bool(self._open) if self.each else number < self._asked_number
+        self._unanswered_since = time.monotonic() if awaited else math.inf
         if problem is not None:
             words = problem.get("description", problem)
             log.error("stream: the broker cannot keep messages: %s", words)
