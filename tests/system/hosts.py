@@ -66,11 +66,16 @@ class Network:
         host.plug_in()
         return host
 
+    @property
+    def namespaces(self) -> set[str]:
+        """The names of all that it has made."""
+        return {self._switch, *(host.name for host in self._hosts)}
+
     def _remove(self) -> None:
         for host in self._hosts:
             host.kill()
             host.end_slow()
-        for name in (*(host.name for host in self._hosts), self._switch):
+        for name in self.namespaces:
             with suppress(NoHosts):
                 ip("netns", "del", name)
 

@@ -5,14 +5,16 @@ One endpoint for all tests, and one client that never stops; the last test looks
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from tests.system.balanced import Met, summary
-from tests.system.hosts import NoHosts
+from tests.system.hosts import Network, NoHosts
 from tests.system.kept import Archive
 from tests.system.load import BROKEN, HUNG
 from tests.system.running import edit, until
@@ -27,6 +29,26 @@ OF_EACH_KIND = ("nats1", "gateway1", "linear1", "archiver")
 SETTLE_SECONDS = 40.0
 
 
+@contextmanager
+def possible() -> Iterator[None]:
+    try:
+        yield
+    except NoHosts as error:
+        pytest.skip(f"hosts cannot be made here: {error}")
+
+
+def test_nothing_is_left_of_hosts_whose_test_failed(tmp_path: Path) -> None:
+    network = Network()
+    with possible(), suppress(ZeroDivisionError), network:
+        host = network.host("a")
+        host.slow(delay=0.01)
+        sleeping = host.run(("sleep", "600"), tmp_path / "log")
+        assert network.namespaces <= set(os.listdir("/run/netns"))
+        raise ZeroDivisionError
+    assert sleeping.poll() is not None
+    assert not network.namespaces & set(os.listdir("/run/netns"))
+
+
 @pytest.fixture(scope="module")
 def spread(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spread]:
     folder = tmp_path_factory.mktemp("hosts")
@@ -34,11 +56,8 @@ def spread(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     edit(project, model='timeout = "2s"', deadline="300ms")
     file = project / "podium.toml"
     file.write_text(file.read_text().replace("enabled = true", "enabled = false"))  # a decoy has no host here
-    try:
-        with Spread(project, folder / "hosts") as spread:
-            yield spread
-    except NoHosts as error:
-        pytest.skip(f"hosts cannot be made here: {error}")
+    with possible(), Spread(project, folder / "hosts") as spread:
+        yield spread
 
 
 @pytest.fixture(scope="module")
