@@ -95,7 +95,7 @@ def _whole_again(spread: Spread, client: Client, *names: str) -> None:
     back = time.monotonic()
     for name in names:
         spread.until_ready(name)
-    client.until_steady(since=back, rule="champion")
+    client.until_steady(since=back)
 
 
 def _project(place: Path) -> Path:
