@@ -16,6 +16,7 @@ from bench import (
     drift_cost,
     environments,
     grpc_load,
+    hosts,
     images,
     policy,
     replay_rate,
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_grpc(add("grpc", _grpc, "gRPC beside MLServer's"))
     _add_doors(add("doors", _doors, "models behind every door beside Python"))
     add("images", lambda given: images.measure(given.results), "an image's size, and what goes up for it")
+    add("hosts", lambda given: hosts.measure(given.results), "one host of each kind cut off, slow, killed")
     _add_archive(add("archive", lambda given: catchup.measure(given.results, given.seconds), "catch-up"))
     _add_compare(add("compare", _compare, "a comparison of two contenders over a large archive"))
     _add_drift(add("drift", _drift, "what comparing with training adds to archiving"))

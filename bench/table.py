@@ -24,6 +24,7 @@ SMALLER = (
     "replay",
     "grpc",
     "images",
+    "hosts",
 )
 DOORS = "doors"
 TITLES = {peer.name: peer.title for peer in PEERS} | {ALONE: "`predict` alone"}

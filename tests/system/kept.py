@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import duckdb
 from deltalake import DeltaTable
@@ -17,11 +18,18 @@ TABLES = ("requests", "scores", "answers", "decoy", "outcomes")
 SETTLE_SECONDS = 40.0
 
 
-class Archive:
-    """One look at a node's tables, by their names in SQL."""
+class Kept(Protocol):
+    """Whatever runs a project."""
 
-    def __init__(self, node: Node) -> None:
-        project = load(node.folder)
+    @property
+    def folder(self) -> Path: ...
+
+
+class Archive:
+    """One look at the tables of a project that runs, by their names in SQL."""
+
+    def __init__(self, running: Kept) -> None:
+        project = load(running.folder)
         self._db = duckdb.connect()
         self._filled = set()
         for name in TABLES:

@@ -199,6 +199,11 @@ class Connection:
         self.over = headers.get("connection") == "close"
         return Reply(int(head[0].split()[1]), headers, body)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the other side has ended it."""
+        return self._writer is not None and (self._reader.at_eof() or self._reader.exception() is not None)
+
     def close(self) -> None:
         if self._writer:
             self._writer.close()

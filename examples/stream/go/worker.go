@@ -75,7 +75,7 @@ func (w *worker) connect(url string, stop chan os.Signal) bool {
 	for {
 		ended := make(chan struct{})
 		closed := nats.ClosedHandler(func(*nats.Conn) { close(ended) })
-		connection, err := nats.Connect(url, nats.NoReconnect(), nats.PingInterval(5*time.Second), closed)
+		connection, err := nats.Connect(servers(url), nats.NoReconnect(), nats.PingInterval(5*time.Second), closed)
 		if err == nil {
 			w.connection, w.subscriptions, w.ended = connection, nil, ended
 			w.messages = make(chan *nats.Msg, backlog)
@@ -96,6 +96,18 @@ func (w *worker) connect(url string, stop chan os.Signal) bool {
 		case <-time.After(retry):
 		}
 	}
+}
+
+// servers takes apart what shares a password, `nats://USER:PASSWORD@A:4222,B:4222?…`, as the client wants it.
+func servers(url string) string {
+	scheme, rest, _ := strings.Cut(url, "://")
+	rest, _, _ = strings.Cut(rest, "?")
+	at := strings.LastIndex(rest, "@") + 1
+	var each []string
+	for _, host := range strings.Split(rest[at:], ",") {
+		each = append(each, scheme+"://"+rest[:at]+host)
+	}
+	return strings.Join(each, ",")
 }
 
 func (w *worker) listenToAll() error {

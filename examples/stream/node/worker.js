@@ -35,8 +35,7 @@ let stopping = false;
 
 /** A new connection after each end of one: what was not kept is sent again before anything new. */
 async function stayConnected() {
-  const url = new URL(PODIUM_STREAM);
-  const options = { servers: url.host, user: url.username, pass: url.password, reconnect: false, pingInterval: 5000 };
+  const options = { ...address(PODIUM_STREAM), reconnect: false, pingInterval: 5000 };
   while (!stopping) {
     try {
       const fresh = await connect(options);
@@ -52,6 +51,12 @@ async function stayConnected() {
     }
     await pause(RETRY_MS);
   }
+}
+
+/** The broker's servers and the password that they share: `nats://USER:PASSWORD@A:4222,B:4222?…` */
+function address(url) {
+  const [, user = "", pass = "", hosts] = /^\w+:\/\/(?:([^:@/]*)(?::([^@/]*))?@)?([^/?]*)/.exec(url);
+  return { servers: hosts.split(","), user: decodeURIComponent(user), pass: decodeURIComponent(pass) };
 }
 
 function listen(name, queue) {

@@ -31,6 +31,7 @@ from deltalake.exceptions import DeltaError
 from podium.archive.columns import FLOAT, nulls, type_name
 from podium.archive.entries import Entry
 from podium.archive.layouts import DAY, Layout
+from podium.archive.shown import Shown
 from podium.errors import ProjectError
 
 POSITION = "podium/position"
@@ -82,6 +83,7 @@ class Table:
         self.requests = 0
         self.small_files = 0
         self._marks: OrderedDict[str, int] = OrderedDict()
+        self._shown = Shown()
 
     def create(self) -> None:
         """Make the table unless it is there, add the columns that it lacks, read its state.
@@ -132,12 +134,14 @@ class Table:
         )
         self.position, self.requests = position, requests
         self.small_files += 1
+        for entry in new:
+            self._shown.add(entry.source, entry.seq, known_from=self._mark(entry.source) + 1)
         self._remember(marks)
         return Appended(rows=batch.num_rows, duplicates=duplicates)
 
     def has(self, source: str, seq: int) -> bool:
-        """Whether it has, of this source, the message of this number or a later one."""
-        return seq <= self._mark(source)
+        """Whether it has this source's message of this number; or, of what is long ago, a later one."""
+        return seq <= self._mark(source) and not self._shown.lacks(source, seq)
 
     def compact(self) -> None:
         """Merge small files."""
@@ -154,16 +158,19 @@ class Table:
     # --- state ------------------------------------------------------------------------------
 
     def _new(self, entries: Sequence[Entry[Any]], marks: dict[str, int]) -> list[Entry[Any]]:
-        """Those past the position and past their source's mark; `marks` gets the new marks."""
-        new = []
+        """Those past the position that the table does not have; `marks` gets the new marks."""
+        new = {}
         for entry in entries:
+            source, seq = entry.source, entry.seq
             if entry.position <= self.position:
+                self._shown.add(source, seq, known_from=seq)
                 continue
-            mark = marks.get(entry.source)
-            if entry.seq > (self._mark(entry.source) if mark is None else mark):
-                marks[entry.source] = entry.seq
-                new.append(entry)
-        return new
+            mark = marks.get(source, self._mark(source))
+            if self.has(source, seq) or (source, seq) in new:
+                continue
+            marks[source] = max(mark, seq)
+            new[source, seq] = entry
+        return list(new.values())
 
     def _mark(self, source: str) -> int:
         if source not in self._marks:

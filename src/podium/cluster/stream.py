@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from podium.cluster import pods
 from podium.cluster.plan import ClusterPlan, Object, metadata
 
@@ -10,6 +12,18 @@ REPLICAS = 3
 USER = "podium"
 CLIENTS, ROUTES, MONITOR = 4222, 6222, 8222
 TLS_DIR = "/etc/nats/tls"
+
+PING_SECONDS = 2
+ROUTE_LIVELINESS = 'ping_interval: "1s", ping_max: 2'
+"""A server whose host is cut off is sent nothing more after 3 s; servers do not compute."""
+
+
+def liveliness(patience: float) -> str:
+    """A client whose host is cut off is given no more frames after some seconds instead of some minutes.
+
+    Not too soon: a worker says nothing while its model computes, which may take `patience` seconds.
+    """
+    return f'ping_interval: "{PING_SECONDS}s", ping_max: {max(3, math.ceil(patience / PING_SECONDS))}'
 
 
 def objects(plan: ClusterPlan) -> list[Object]:
@@ -59,6 +73,7 @@ max_pending: 128MB
 write_deadline: "10s"
 lame_duck_grace_period: "5s"
 lame_duck_duration: "30s"
+{liveliness(plan.run.patience)}
 {tls.strip()} }}
 authorization {{
   users: [{{ user: "{USER}", password: $NATS_PASSWORD }}]
@@ -70,6 +85,7 @@ jetstream {{
 cluster {{
   name: "{name}"
   listen: "0.0.0.0:{ROUTES}"
+  {ROUTE_LIVELINESS}
 {tls}, verify: true }}
   routes: [
 {routes}

@@ -25,6 +25,8 @@ FORGOTTEN_SECONDS = 60
 """A consumer that nobody asks for so long is dropped by the server."""
 
 OTHER_CONFIGURATION = 10058
+NO_LEADER = 10008
+UNAVAILABLE = 503
 NO_ROOM = frozenset({10023, 10028, 10047, 10077})
 """The server's codes for: no resources, no memory, no storage, the stream's own bytes are used up."""
 
@@ -34,33 +36,46 @@ NOTHING_MORE = ("404", "408")
 
 
 async def ensure_stream(
-    wire: Wire, name: str, subjects: Sequence[str], *, max_bytes: int, replicas: int
+    wire: Wire, name: str, subjects: Sequence[str], *, max_bytes: int, replicas: int, seconds: float
 ) -> None:
     """Create the stream that keeps what is published, unless it is there.
 
     A stream that is made anew starts at the clock, so that its positions lie past those of any
     stream before it, and readers that remember a position stay right.
+    Raises NoLeader, StreamAway.
     """
-    answer = await _ask(
-        wire,
-        f"STREAM.CREATE.{name}",
-        {
-            "name": name,
-            "subjects": subjects,
-            "retention": "limits",
-            "discard": "new",  # never drop what is not archived; refuse, loudly
-            "storage": "file",
-            "num_replicas": replicas,
-            "max_bytes": max_bytes,
-            "max_msgs": -1,
-            "max_consumers": -1,
-            "duplicate_window": SECOND,
-            "first_seq": time.time_ns() // 1000,
-        },
-    )
+    config = {
+        "name": name,
+        "subjects": subjects,
+        "retention": "limits",
+        "discard": "new",  # never drop what is not archived; refuse, loudly
+        "storage": "file",
+        "num_replicas": replicas,
+        "max_bytes": max_bytes,
+        "max_msgs": -1,
+        "max_consumers": -1,
+        "duplicate_window": SECOND,
+        "first_seq": time.time_ns() // 1000,
+    }
+    try:
+        answer = await _ask(wire, f"STREAM.CREATE.{name}", config, seconds=seconds)
+    except TimeoutError:
+        raise NoLeader("the message stream cannot be made yet: nobody answers") from None
     # Where it exists it has another first position.
-    if answer.get("error", {}).get("err_code", OTHER_CONFIGURATION) != OTHER_CONFIGURATION:
+    code = answer.get("error", {}).get("err_code", OTHER_CONFIGURATION)
+    if code == NO_LEADER:
+        raise NoLeader(f"the message stream cannot be made yet: {answer['error']['description']}")
+    if code != OTHER_CONFIGURATION:
         raise StreamAway(f"the message stream cannot be made: {answer['error']['description']}")
+
+
+def is_passing(error: Mapping[str, Any]) -> bool:
+    """Whether the server could not keep a message for the moment only, as while there is no leader."""
+    return error.get("code") == UNAVAILABLE and error.get("err_code") not in NO_ROOM
+
+
+class NoLeader(StreamAway):
+    """The servers of a cluster are choosing who decides, or too few of them are there."""
 
 
 class NoRoom(StreamAway):
@@ -194,8 +209,10 @@ class Reader:
         self.close()
 
 
-async def _ask(wire: Wire, what: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    answer = await wire.request(f"{API}.{what}", json.dumps(request).encode(), seconds=REQUEST_SECONDS)
+async def _ask(
+    wire: Wire, what: str, request: Mapping[str, Any], *, seconds: float = REQUEST_SECONDS
+) -> dict[str, Any]:
+    answer = await wire.request(f"{API}.{what}", json.dumps(request).encode(), seconds=seconds)
     found: dict[str, Any] = json.loads(answer)
     return found
 

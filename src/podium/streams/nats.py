@@ -1,27 +1,25 @@
 """The stream over NATS with JetStream.
 
 Messages are plain NATS publishes: workers get them at once, and a JetStream stream captures the same
-subjects into its file. What the broker has not confirmed to be kept is published again on a new
-connection, under the subject `again`, which only readers of the file see, and always before anything
-new, so that each publisher's per-source numbers stay in order.
+subjects into its file. What the broker has not confirmed to be kept is published again under the subject
+`again`, which only readers of the file see: on a new connection, before anything new, so that each
+publisher's per-source numbers stay in order; and on one to a cluster, where they may not, after a while.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import math
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 
 from podium.errors import StreamAway, TooLarge
 from podium.streams.base import Kept, Receive
-from podium.streams.jetstream import Reader, ensure_stream, last_position, purge
+from podium.streams.jetstream import NoLeader, Reader, ensure_stream, last_position, purge
 from podium.streams.nats_address import Address
+from podium.streams.receipts import Receipts
 from podium.streams.wire import Message, Wire, new_inbox
 
 log = logging.getLogger(__name__)
@@ -30,15 +28,23 @@ KEPT = frozenset({"input", "scores", "answers", "decoy", "outcomes"})
 KEPT_SUBJECTS = ("input", "scores.*", "answers", "decoy", "outcomes", "again")
 RETRY_SECONDS = 0.05
 CONNECT_SECONDS = 2.0
+READY_SECONDS = 10.0
+STREAM_SECONDS = 5.0
+CLUSTER_STREAM_SECONDS = 1.0
+"""While a cluster has no leader nobody answers, or keeps the question: it is asked anew soon."""
+
 FIRST_SECONDS = 10.0
 """How long a broker that was started together with us may take to open its port."""
-CONFIRM_EVERY = 64  # messages, or
-CONFIRM_SECONDS = 0.05  # whichever comes first
-OVERDUE_SECONDS = 2.0
-LOOK_SECONDS = 0.5
-PING_SECONDS = 5.0
-SILENT_PINGS = 2
-REMEMBER_BYTES = 64 * 1024 * 1024
+LEADER_SECONDS = 30.0
+"""The same of a cluster's servers, to choose who decides among them."""
+END_SECONDS = 2.0
+LOOK_SECONDS = 0.25
+PATIENT_LOOKS = 40
+"""So many looks in a row without a sign of life, though each asked for one: the server hangs."""
+
+HASTY_LOOKS = 4
+"""The same of a server of a cluster: to leave one that is only slow costs little, there are others."""
+
 STUCK_BYTES = 32 * 1024 * 1024
 NO_LIMIT = -1
 
@@ -91,34 +97,45 @@ class NatsStream:
         self._name = f"podium-{endpoint}"
         self._max_bytes = max_bytes
         self._subscriptions: list[NatsSubscription] = []
-        self._receipts = _Receipts(lost)
+        self._receipts = Receipts(lost)
         self._overdue = overdue
         self._reader: Reader | None = None
         self._up = False
         self._linger = 0.0
+        self._looks = PATIENT_LOOKS
+        self._made = False
+        self._remaking: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> NatsStream:
         """Raises StreamAway."""
         self._ended = asyncio.Event()
+        began, bound = asyncio.get_running_loop().time(), FIRST_SECONDS
         try:
-            async with asyncio.timeout(FIRST_SECONDS):
+            async with asyncio.timeout(bound) as limit:
                 while not self._up:
                     try:
                         await self._connect()
-                    except OSError:  # its port is not open yet
+                    except NoLeader:
+                        bound = LEADER_SECONDS
+                        limit.reschedule(began + bound)
+                    except (OSError, TimeoutError):  # no port is open yet, or none that answers
                         await asyncio.sleep(RETRY_SECONDS)
         except TimeoutError:
-            raise StreamAway(f"no message stream within {FIRST_SECONDS:g} s") from None
+            raise StreamAway(f"no message stream within {bound:g} s") from None
         self._watching = asyncio.create_task(self._watch(), name="nats watch")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._watching.cancel()
         with suppress(StreamAway, TimeoutError):
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(END_SECONDS):
                 await self._wire.settle()
+                while self._receipts.each and self._receipts.open:
+                    await asyncio.sleep(RETRY_SECONDS)  # a cluster may need what is left a second time
+        self._watching.cancel()
+        if self._remaking:
+            self._remaking.cancel()
         self._up = False
         self._wire.close()
 
@@ -195,7 +212,8 @@ class NatsStream:
         async with asyncio.timeout(CONNECT_SECONDS):
             self._wire = await Wire.open(self._url, ended=self._on_end)
         try:
-            await self._make_ready()
+            async with asyncio.timeout(READY_SECONDS):  # the server may be cut off just now
+                await self._make_ready()
         except BaseException:
             self._wire.close()  # or its subscriptions would go on beside those of the next
             raise
@@ -204,15 +222,19 @@ class NatsStream:
         wire = self._wire
         self._reader = None
         self._max_payload = int(wire.info["max_payload"])
-        subjects = [f"{self._prefix}.{subject}" for subject in KEPT_SUBJECTS]
-        replicas = Address.parse(self._url).replicas
-        await ensure_stream(wire, self._name, subjects, max_bytes=self._max_bytes, replicas=replicas)
+        clustered = bool(wire.info.get("cluster"))
+        self._looks = HASTY_LOOKS if clustered else PATIENT_LOOKS
+        if clustered and self._made:
+            # Answers need no leader, which a cluster may have to choose first.
+            self._remaking = asyncio.create_task(self._remake(wire), name="nats stream")
+        else:
+            await self._ensure(wire)
         inbox = new_inbox()
         wire.listen(f"{inbox}.*", self._receipts.on_receipt)
         for subscription in self._subscriptions:
             subscription.attach(wire)
         await wire.settle()
-        self._receipts.restart(inbox)
+        self._receipts.restart(inbox, each=clustered)
         sent = 0
         while unsent := self._receipts.after(sent):
             for number, payload, reply in unsent:
@@ -224,13 +246,29 @@ class NatsStream:
         # No await since the last look: what is published from now on goes straight out.
         self._up = True
 
+    async def _remake(self, wire: Wire) -> None:
+        """It is there, unless somebody has removed it or emptied the cluster."""
+        while not wire.closed:
+            with suppress(StreamAway):
+                return await self._ensure(wire)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _ensure(self, wire: Wire) -> None:
+        subjects = [f"{self._prefix}.{subject}" for subject in KEPT_SUBJECTS]
+        replicas = Address.parse(self._url).replicas
+        seconds = CLUSTER_STREAM_SECONDS if wire.info.get("cluster") else STREAM_SECONDS
+        await ensure_stream(
+            wire, self._name, subjects, max_bytes=self._max_bytes, replicas=replicas, seconds=seconds
+        )
+        self._made = True
+
     def _on_end(self) -> None:
         self._up = False
         self._ended.set()
 
     async def _watch(self) -> None:
-        """Notice a connection that ended, or a broker that hangs, and connect again."""
-        asked = time.monotonic()
+        """Notice a connection that ended, or a server that hangs or is cut off, and connect again."""
+        heard, quiet = 0, 0
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
@@ -240,12 +278,18 @@ class NatsStream:
             if self._ended.is_set():
                 log.warning("stream: the broker is away")
                 await self._reconnect()
-            elif now - asked > PING_SECONDS:
-                asked = now
-                if self._wire.silent >= SILENT_PINGS:
-                    self._wire.abort()
-                else:
-                    self._wire.ping()
+                heard, quiet = 0, 0
+                continue
+            quiet = 0 if self._wire.heard != heard else quiet + 1
+            heard = self._wire.heard
+            if quiet > self._looks:
+                log.warning("stream: nothing is heard of the broker")
+                self._wire.abort()
+                continue
+            if quiet:
+                self._wire.ping()
+            for payload, reply in self._receipts.late(now):
+                self._wire.publish(f"{self._prefix}.again", payload, reply)
 
     async def _reconnect(self) -> None:
         while True:
@@ -260,64 +304,3 @@ class NatsStream:
                 return
             await asyncio.sleep(RETRY_SECONDS)
             self._overdue(self._receipts.overdue(time.monotonic()))
-
-
-class _Receipts:
-    """What this connection has published and the broker has not yet confirmed to have kept."""
-
-    def __init__(self, lost: Callable[[int], None]) -> None:
-        self._lost = lost
-        self._inbox = ""
-        self._next = 0
-        self._bytes = 0
-        self._open: deque[tuple[int, bytes]] = deque()
-        self._asked_number = 0
-        self._asked_at = 0.0
-        self._unanswered_since = math.inf
-
-    def remember(self, payload: bytes) -> str:
-        """Returns the reply subject that asks for a confirmation, or nothing."""
-        self._next += 1
-        self._open.append((self._next, payload))
-        self._bytes += len(payload)
-        while self._bytes > REMEMBER_BYTES:
-            self._drop_oldest()
-        now = time.monotonic()
-        if self._next - self._asked_number < CONFIRM_EVERY and now - self._asked_at < CONFIRM_SECONDS:
-            return ""
-        self._asked_number, self._asked_at = self._next, now
-        self._unanswered_since = min(self._unanswered_since, now)
-        return f"{self._inbox}.{self._next}"
-
-    def restart(self, inbox: str) -> None:
-        """A new connection: receipts of the old one will not come any more."""
-        self._inbox = inbox
-
-    def after(self, number: int) -> list[tuple[int, bytes, str]]:
-        """What must be published again past this number, the last with a reply subject."""
-        again = [(each, payload, "") for each, payload in self._open if each > number]
-        if again:
-            last, payload, _ = again[-1]
-            again[-1] = (last, payload, f"{self._inbox}.{last}")
-        return again
-
-    def overdue(self, now: float) -> int:
-        """How many messages wait, if the broker has confirmed none for a while; its disk may be full."""
-        return len(self._open) if now - self._unanswered_since > OVERDUE_SECONDS else 0
-
-    def on_receipt(self, message: Message) -> None:
-        number = int(message.subject.rpartition(".")[2])
-        self._unanswered_since = math.inf if number >= self._asked_number else time.monotonic()
-        kept = message.payload and "error" not in json.loads(message.payload)
-        while self._open and self._open[0][0] <= number:
-            self._bytes -= len(self._open.popleft()[1])
-            if not kept:
-                self._lost(1)
-        if not kept:
-            log.error(
-                "stream: the broker cannot keep messages: %s", message.payload.decode() or "no responders"
-            )
-
-    def _drop_oldest(self) -> None:
-        self._bytes -= len(self._open.popleft()[1])
-        self._lost(1)

@@ -50,7 +50,7 @@ class NatsObjectStore:
             self._wire.close()
 
     async def put(self, name: str, content: bytes, *, sha256: bytes) -> None:
-        with _translated():
+        with self._translated():
             wire = await self._connected()
             try:
                 await self._send(wire, name, content, sha256)
@@ -65,7 +65,7 @@ class NatsObjectStore:
                 raise
 
     async def get(self, name: str) -> bytes:
-        with _translated():
+        with self._translated():
             wire = await self._connected()
             about = await message_at(wire, self._stream, self._meta(name))
             if about is None:
@@ -73,7 +73,7 @@ class NatsObjectStore:
             return await self._read(wire, name, int(json.loads(about)["chunks"]))
 
     async def delete(self, name: str) -> None:
-        with _translated():
+        with self._translated():
             await self._purge(await self._connected(), name)
 
     # --- chunks -----------------------------------------------------------------------------
@@ -161,6 +161,15 @@ class NatsObjectStore:
                     self._wire = wire
             return self._wire
 
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, TimeoutError) as error:
+            if self._wire is not None:
+                self._wire.close()  # its server may hang, or be cut off: the next who asks finds another one
+            raise StreamAway(f"the object store cannot be reached: {error!r}") from None
+
 
 class _Receipts:
     """What the broker says to the chunks of one object."""
@@ -194,14 +203,6 @@ class _Receipts:
 
     def close(self) -> None:
         self._wire.forget(self._sid)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (OSError, TimeoutError) as error:
-        raise StreamAway(f"the object store cannot be reached: {error!r}") from None
 
 
 def _nobody() -> None:

@@ -11,15 +11,22 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js.api import KeyValueConfig, StorageType
-from nats.js.errors import BucketNotFoundError, KeyNotFoundError, KeyWrongLastSequenceError, NotFoundError
+from nats.js.errors import (
+    BucketNotFoundError,
+    KeyNotFoundError,
+    KeyWrongLastSequenceError,
+    NotFoundError,
+    ServiceUnavailableError,
+)
 from nats.js.kv import KeyValue
 
 from podium.callers import Key
@@ -30,10 +37,17 @@ from podium.streams.policies import in_order, key_of, policy_of
 
 log = logging.getLogger(__name__)
 
+Found = TypeVar("Found")
+
 BUCKET = "podium-policies"
 FIRST_SECONDS = 5.0
 ANSWER_SECONDS = 2.0
+LEADER_SECONDS = 20.0
+"""How long a cluster's servers may take to choose who decides among them; meanwhile nobody answers."""
+
 RETRY_SECONDS = 0.1
+PING_SECONDS = 1
+"""A server that leaves three of them in a row unanswered is left for another one."""
 
 
 class NatsPolicyStore:
@@ -52,7 +66,7 @@ class NatsPolicyStore:
             async with AsyncExitStack() as undo:
                 undo.push_async_callback(self._close)
                 await self._connect()
-                self._bucket = await self._open()
+                self._bucket = await self._patiently(self._open)
                 undo.pop_all()
         return self
 
@@ -64,12 +78,12 @@ class NatsPolicyStore:
     async def _connect(self) -> None:
         async with asyncio.timeout(FIRST_SECONDS):  # endless reconnects make the first try endless too
             await self._client.connect(
-                self._address.server,
+                self._address.urls,
                 **self._credentials(),
                 connect_timeout=2,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=RETRY_SECONDS,  # type: ignore[arg-type]  # it is slept, so parts count
-                ping_interval=5,
+                ping_interval=PING_SECONDS,
                 error_cb=_on_error,
                 reconnected_cb=self._on_reconnect,
             )
@@ -84,8 +98,9 @@ class NatsPolicyStore:
         with _translated():
             try:
                 if revision is None:
-                    return policy_of(await self._newest())
-                return policy_of((await self._bucket.get(self._revision(revision))).value)
+                    return policy_of(await self._patiently(self._newest))
+                asked = partial(self._bucket.get, self._revision(revision))
+                return policy_of((await self._patiently(asked)).value)
             except (KeyNotFoundError, NotFoundError):
                 return None
 
@@ -127,15 +142,29 @@ class NatsPolicyStore:
         address = self._address
         known = {"user": address.user, "password": self._password} if address.user else {}
         trusted = {"tls": address.trust()} if address.encrypted or address.ca else {}
-        return {**known, **trusted, "tls_hostname": address.name}
+        # Of one server, those that it tells us of later have its name too, whatever their addresses.
+        name = address.name or (address.servers[0].host if len(address.servers) == 1 else "")
+        return {**known, **trusted, **({"tls_hostname": name} if name else {})}
 
     def _password(self) -> str:
         """Asked for as it is about to be sent: the client would send it to a server without TLS, too."""
         if self._address.encrypted and not self._client._server_info.get("tls_required"):
-            raise NatsError(f"{self._address.server} does not encrypt")
+            raise NatsError("the server does not encrypt, so it is sent no password")
         return self._address.password
 
     # --- the bucket -------------------------------------------------------------------------
+
+    async def _patiently(self, ask: Callable[[], Awaitable[Found]]) -> Found:
+        """What may be asked again as long as nobody answers, though a server is there."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + LEADER_SECONDS
+        while True:
+            try:
+                return await ask()
+            except (TimeoutError, ServiceUnavailableError):
+                if not self._client.is_connected or loop.time() > give_up:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _open(self) -> KeyValue:
         jetstream = self._client.jetstream(timeout=ANSWER_SECONDS)

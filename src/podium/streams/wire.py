@@ -13,20 +13,25 @@ import asyncio
 import json
 import logging
 import secrets
+import socket
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from podium.errors import StreamAway
-from podium.streams.nats_address import Address
+from podium.streams.nats_address import Address, Server
+from podium.streams.race import first
 
 log = logging.getLogger(__name__)
 
 BUFFER_BYTES = 128 * 1024
 KEPT_BUFFER_BYTES = 1024 * 1024
 """A buffer that a large message made larger than this is given back after it."""
+
+STAGGER_SECONDS = 0.25
+"""So long a server has to let us in before the next one is tried beside it."""
 
 NEWLINE = b"\r\n"
 _PAYLOAD_FOLLOWS = (b"M", b"H")  # MSG and HMSG
@@ -49,17 +54,18 @@ class Wire(asyncio.BufferedProtocol):
 
     `publish`, `listen` and `unlisten` never wait: what cannot be sent at once waits in `pending` bytes.
     Listeners are called in the order of the messages, and must not wait either. After each look at what
-    has come the connection looks away for `linger` seconds.
+    has come the connection looks away for `linger` seconds. `heard` grows with whatever comes.
     """
 
     _transport: asyncio.Transport
 
-    def __init__(self, ended: Callable[[], None]) -> None:
+    def __init__(self) -> None:
         self.closed = False
         self.linger = 0.0
+        self.heard = 0
         self._error = "the connection was closed"
         self.info: dict[str, Any] = {}
-        self._ended = ended
+        self._ended: Callable[[], None] = _nobody
         self._awaited: set[asyncio.Future[Any]] = set()
         self._greeted = self.answer()
         self._listeners: dict[int, Listen] = {}
@@ -71,17 +77,28 @@ class Wire(asyncio.BufferedProtocol):
 
     @classmethod
     async def open(cls, url: str, *, ended: Callable[[], None]) -> Wire:
-        """A connection that the server has let in. Raises StreamAway, OSError, ProjectError.
+        """A connection to the first of the URL's servers that lets us in; a silent one holds up none.
 
-        `ended` is called once when it ends, unless that was by `close`.
+        Raises StreamAway, OSError, ProjectError. `ended` is called once when it ends, unless that was by
+        `close`.
         """
         address = Address.parse(url)
+        places = await _places(address.servers)
+        ways = [partial(cls._open_one, address, server, ip) for server, ip in places]
+        wire = await first(ways, stagger=STAGGER_SECONDS, discard=cls.close)
+        if wire.closed:
+            raise wire._gone()
+        wire._ended = ended  # only now: the end of one that was not chosen is nobody's business
+        return wire
+
+    @classmethod
+    async def _open_one(cls, address: Address, server: Server, ip: str) -> Wire:
         loop = asyncio.get_running_loop()
-        _, wire = await loop.create_connection(lambda: cls(ended), address.host, address.port)
+        _, wire = await loop.create_connection(cls, ip, server.port)
         try:
             await wire._greeted
             if address.encrypted or wire.info.get("tls_required"):
-                await wire._encrypt(address)
+                await wire._encrypt(address, server)
             wire._introduce(address.user, address.password)
             await wire.settle()
         except BaseException:
@@ -89,19 +106,19 @@ class Wire(asyncio.BufferedProtocol):
             raise
         return wire
 
-    async def _encrypt(self, address: Address) -> None:
+    async def _encrypt(self, address: Address, server: Server) -> None:
         """The server has said who it is in clear; before a password follows, both change to TLS."""
         if not (self.info.get("tls_required") or self.info.get("tls_available")):
-            raise StreamAway(f"{address.server} does not speak TLS, so it is sent no password")
+            raise StreamAway(f"{server} does not speak TLS, so it is sent no password")
         loop = asyncio.get_running_loop()
         try:
             transport = await loop.start_tls(
-                self._transport, self, address.trust(), server_hostname=address.name
+                self._transport, self, address.trust(), server_hostname=address.name or server.host
             )
         except ssl.SSLError as error:
-            raise StreamAway(f"no TLS with {address.server}: {_reason(error)}") from None
+            raise StreamAway(f"no TLS with {server}: {_reason(error)}") from None
         if transport is None:
-            raise StreamAway(f"no TLS with {address.server}: it hung up")
+            raise StreamAway(f"no TLS with {server}: it hung up")
         self._transport = transport
 
     def _introduce(self, user: str, password: str) -> None:
@@ -160,11 +177,6 @@ class Wire(asyncio.BufferedProtocol):
         """Ask for a sign of life."""
         self._ask_life(None)
 
-    @property
-    def silent(self) -> int:
-        """How often the server was asked for a sign of life and has given none yet."""
-        return len(self._pongs)
-
     def _ask_life(self, answer: asyncio.Future[Any] | None) -> None:
         self._pongs.append(answer)
         self._send(b"PING\r\n")
@@ -213,6 +225,7 @@ class Wire(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._filled += nbytes
+        self.heard += nbytes
         if self._filled >= self._needed:
             self._read()
         if self.linger and not self.closed:  # look away: what comes meanwhile wakes nobody
@@ -311,6 +324,23 @@ class Wire(asyncio.BufferedProtocol):
 
     def _gone(self) -> StreamAway:
         return StreamAway(f"the message stream is away: {self._error}")
+
+
+async def _places(servers: Sequence[Server]) -> list[tuple[Server, str]]:
+    """Each server, or each of those behind its name, with its address. Raises OSError for none."""
+    loop = asyncio.get_running_loop()
+    places: list[tuple[Server, str]] = []
+    unknown: OSError | None = None
+    for server in servers:
+        try:
+            found = await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            unknown = error
+        else:
+            places += [(server, str(where[0])) for *_, where in found]
+    if unknown and not places:
+        raise unknown
+    return places
 
 
 def new_inbox() -> str:

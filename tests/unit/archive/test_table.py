@@ -70,6 +70,28 @@ def test_a_message_that_a_source_has_published_again_is_dropped(archive: str) ->
     assert looking.ids(archive, "requests") == ids(6)
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_message_that_comes_late_and_for_the_first_time_is_kept(archive: str, together: bool) -> None:
+    process = Process()
+    one, two, three, four = (process.input([f"r{n}"]) for n in range(4))
+    order = entries([one, four, two, one, three, two])
+    table = opened(archive)
+    added = [table.append(part, DAY) for part in ([order] if together else [[each] for each in order])]
+    assert (sum(each.rows for each in added), sum(each.duplicates for each in added)) == (4, 2)
+    assert sorted(looking.ids(archive, "requests")) == ids(4)
+
+
+def test_who_opens_the_table_next_and_reads_from_before_knows_what_is_late(archive: str) -> None:
+    process = Process()
+    one, two, three = (process.input([f"r{n}"]) for n in range(3))
+    before = entries([one, three])
+    opened(archive).append(before, DAY)
+    table = opened(archive)
+    added = table.append(before + entries([two, three], first=3), DAY)
+    assert (added.rows, added.duplicates) == (1, 1)
+    assert sorted(looking.ids(archive, "requests")) == ids(3)
+
+
 def test_a_repetition_within_one_batch_is_dropped(archive: str) -> None:
     process = Process()
     one, two = process.input(["r0"]), process.input(["r1"])

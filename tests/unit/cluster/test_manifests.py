@@ -184,6 +184,11 @@ def test_the_stream_is_three_servers_that_all_know_each_other() -> None:
     assert "diabetes-nats.scoring.svc" in stream.certificate_names(LARGE)
 
 
+def test_a_worker_may_compute_for_its_timeout_before_the_stream_gives_it_up() -> None:
+    assert stream.liveliness(patience=5.0) == 'ping_interval: "2s", ping_max: 3'
+    assert stream.liveliness(patience=60.0) == 'ping_interval: "2s", ping_max: 30'
+
+
 def test_pods_are_replaced_for_new_settings_and_not_for_a_new_policy() -> None:
     policy: Policy = changed(RUN.policy, revision=2, contenders=(FOREST, LINEAR, DECOY))
     other_policy = replace(SMALL, run=changed(RUN, policy=policy))

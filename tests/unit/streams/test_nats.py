@@ -59,3 +59,20 @@ async def test_messages_that_the_broker_does_not_confirm_are_overdue_until_it_do
         async with asyncio.timeout(PATIENCE):
             while overdue[-1]:
                 await asyncio.sleep(0.01)
+
+
+async def test_a_server_that_is_silent_or_not_there_holds_up_nobody_where_the_url_has_another(
+    server: Server,
+) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    credentials, _, place = server.url.rpartition("@")
+    first = silent.sockets[0].getsockname()[1]
+    async with silent, asyncio.timeout(PATIENCE):
+        url = f"{credentials}@127.0.0.1:{first},127.0.0.1:1,{place}"
+        async with NatsStream(url, "diabetes") as stream:
+            stream.publish("answers", b"kept")
+            assert [kept.payload for kept in await stream.read(0, 10, 5.0)] == [b"kept"]

@@ -8,18 +8,25 @@ import pytest
 from tests.contracts.brokers import NatsServer
 
 from podium.errors import ProjectError, StreamAway
-from podium.streams.nats_address import Address
+from podium.streams.nats_address import Address, Server
 from podium.streams.wire import Wire
 
 
 def test_a_url_says_who_where_and_whether_anything_may_go_in_clear() -> None:
     address = Address.parse("tls://podium:p%40ss@nats.example?ca=/etc/ca.crt&replicas=3")
     assert address == Address(
-        host="nats.example", user="podium", password="p@ss", encrypted=True, ca="/etc/ca.crt",
-        name="nats.example", replicas=3,
+        servers=(Server("nats.example"),), user="podium", password="p@ss", encrypted=True, ca="/etc/ca.crt",
+        replicas=3,
     )  # fmt: skip
-    assert address.server == "tls://nats.example:4222"
+    assert address.urls == ["tls://nats.example:4222"]
     assert not Address.parse("nats://localhost:4223").encrypted
+
+
+def test_a_url_names_several_servers_with_one_password() -> None:
+    address = Address.parse("nats://podium:a%2Cb@one,two:4223,[fd00::3]:4224?replicas=3&name=nats.example")
+    assert address.servers == (Server("one", 4222), Server("two", 4223), Server("fd00::3", 4224))
+    assert address.urls == ["nats://one:4222", "nats://two:4223", "nats://[fd00::3]:4224"]
+    assert (address.password, address.name) == ("a,b", "nats.example")
 
 
 @pytest.mark.parametrize(
@@ -27,6 +34,7 @@ def test_a_url_says_who_where_and_whether_anything_may_go_in_clear() -> None:
     [
         ("tls://u:secret@h?cert=x", "'cert'; known are ca, name, replicas"),
         ("tls://u:secret@h?replicas=2", "replicas=2 .* 1, 3 or 5"),
+        ("tls://u:secret@h,i:99999", "cannot be read: Port out of range"),
         ("tls://u:secret@h:99999", "cannot be read: Port out of range"),
     ],
 )
