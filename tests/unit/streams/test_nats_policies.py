@@ -15,6 +15,7 @@ async def test_a_password_meant_for_tls_is_not_sent_to_a_server_that_speaks_none
     scheme: str, is_sent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nats_policies, "FIRST_SECONDS", 0.5)
+    monkeypatch.setattr(nats_policies, "LEADER_SECONDS", 0.0)
     server = Server()
     async with listening(server) as url:
         with pytest.raises(StreamAway):  # it keeps no policies
