@@ -1,0 +1,254 @@
+"""What the lines of a period come to: in all, by contender, by rule, by caller, by hour and by day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from podium.archive import sql
+from podium.archive.names import USAGE
+from podium.archive.usage.hours import HOUR_US
+from podium.archive.usage.lines import BUCKETS_COLUMN, COUNTS, COUNTS_COLUMN, SUMS
+from podium.archive.usage.snapshot import Snapshot, opened
+from podium.archive.usage.table import existing
+from podium.counters import BUCKETS, Distribution
+from podium.errors import ArchiveError
+from podium.period import Period, microseconds, moment_of, shown
+
+JUDGED = "judged_"
+
+
+class OutputErrors(msgspec.Struct, frozen=True, kw_only=True):
+    """How wrong the scores of one output were, of the rows whose outcome is known.
+
+    Of a number the mean absolute error and the root of the mean squared one, of a label the part that is
+    wrong.
+    """
+
+    output: str
+    judged: int
+    mae: float | None = None
+    rmse: float | None = None
+    wrong: float | None = None
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts are requests, but `rows`, `compared` and `disagreements`, which are rows.
+
+    Quantiles are of the time to the answer, within 4.5 %; None where nothing was answered.
+    """
+
+    requests: int
+    rows: int
+    answers: int
+    defaults: int
+    scored: int
+    late: int
+    errors: int
+    compared: int
+    disagreements: int
+    compute_s: float
+    mean_ms: float | None
+    p50_ms: float | None
+    p90_ms: float | None
+    p99_ms: float | None
+    against_outcomes: tuple[OutputErrors, ...]
+
+    @property
+    def unanswered(self) -> int:
+        return self.requests - self.answers - self.defaults
+
+    @property
+    def disagreement(self) -> float | None:
+        return self.disagreements / self.compared if self.compared else None
+
+
+class OfContender(Figures, frozen=True, kw_only=True):
+    """By whose scores they were, and whose answers; its answers are its requests."""
+
+    model: str
+    version: str
+
+
+class OfRule(Figures, frozen=True, kw_only=True):
+    """By why an answer was given, and whose it was; None where there was no answer."""
+
+    rule: str | None
+    model: str | None
+    version: str | None
+
+
+class OfCaller(Figures, frozen=True, kw_only=True):
+    """None is whoever did not say."""
+
+    caller: str | None
+
+
+class OfTime(Figures, frozen=True, kw_only=True):
+    """An hour or a day, by its first moment."""
+
+    since: str
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Whole hours, from `since` up to, and without, `until`.
+
+    `is_current` is false where another process was bringing the lines up to date.
+    """
+
+    endpoint: str
+    since: str
+    until: str
+    is_current: bool
+    total: Figures
+    contenders: tuple[OfContender, ...]
+    rules: tuple[OfRule, ...]
+    callers: tuple[OfCaller, ...]
+    hours: tuple[OfTime, ...]
+    days: tuple[OfTime, ...]
+
+
+Kind = TypeVar("Kind", bound=Figures)
+
+
+def usage(archive: str, endpoint: str, period: Period, *, is_current: bool = True) -> Usage:
+    """The figures of the hours of a period, from the lines that are there.
+
+    Raises ArchiveError where no request came in them.
+    """
+    table = existing(archive, endpoint)
+    if table is None:
+        raise ArchiveError(
+            "nothing is archived yet: send requests first, as with `podium score`"
+            if is_current
+            else "another process is making the first figures: ask again when it is done"
+        )
+    first, after = period.since_us // HOUR_US, -(-period.until_us // HOUR_US)
+    since, until = (moment_of(hour * HOUR_US) for hour in (first, after))
+    with opened(archive, endpoint, {USAGE: table}) as now:
+        _take(now, since, until)
+        return _usage(now, endpoint, since, until, is_current)
+
+
+def _take(now: Snapshot, since: datetime, until: datetime) -> None:
+    """Make `lines`, those of the period."""
+    files = [
+        file for file in now.files[USAGE] if file.day is None or since.date() <= file.day <= until.date()
+    ]
+    bounds = [f"make_timestamptz({microseconds(at)})" for at in (since, until)]
+    now.do(f"""
+        CREATE TEMP TABLE lines AS FROM {now.scan(USAGE, files)}
+        WHERE hour >= {bounds[0]} AND hour < {bounds[1]}
+    """)
+    if not now.row("SELECT count(*) FROM lines")[0]:
+        raise ArchiveError(f"no request came in from {shown(since)} to {shown(until)}; {_extent(now)}")
+
+
+def _extent(now: Snapshot) -> str:
+    first, last = now.row(
+        f"SELECT epoch_us(min(hour)), epoch_us(max(hour)) FROM {now.scan(USAGE, now.files[USAGE])}"
+    )
+    if first is None:
+        return "the archive has none at all"
+    return f"the archive has some from {shown(moment_of(first))} to {shown(moment_of(last + HOUR_US))}"
+
+
+def _usage(now: Snapshot, endpoint: str, since: datetime, until: datetime, is_current: bool) -> Usage:
+    contender = {"model": "model", "version": "version"}
+    return Usage(
+        endpoint=endpoint,
+        since=shown(since),
+        until=shown(until),
+        is_current=is_current,
+        total=_grouped(now, Figures, {})[0],
+        contenders=tuple(_grouped(now, OfContender, contender, where="model IS NOT NULL")),
+        rules=tuple(_grouped(now, OfRule, {"rule": "rule", **contender}, where="requests > 0")),
+        callers=tuple(_grouped(now, OfCaller, {"caller": "caller"})),
+        hours=tuple(_grouped(now, OfTime, {"since": _time("hour")})),
+        days=tuple(_grouped(now, OfTime, {"since": _time("date_trunc('day', hour)")})),
+    )
+
+
+def _time(value: str) -> str:
+    return f"strftime({value}, '%Y-%m-%dT%H:%M:%SZ')"
+
+
+def _grouped(now: Snapshot, kind: type[Kind], by: Mapping[str, str], where: str = "true") -> list[Kind]:
+    """Figures for each group of lines, in the order of what they are grouped by."""
+    keys = [f"{expression} AS {name}" for name, expression in by.items()]
+    outputs = _outputs(now.columns[USAGE])
+    sums = [*COUNTS, *SUMS, *(column for columns in outputs.values() for column in columns)]
+    selected = ", ".join([*keys, *(f"sum({sql.name(name)})" for name in sums)])
+    found = now.rows(f"SELECT {selected} FROM lines WHERE {where} GROUP BY ALL ORDER BY ALL")
+    latencies = _latencies(now, keys, where)
+    groups = []
+    for row in found:
+        key = row[: len(keys)]
+        total = dict(zip(sums, row[len(keys) :], strict=True))
+        took = latencies.get(key, Distribution((0,) * BUCKETS, 0.0))
+        groups.append(_figures(kind, dict(zip(by, key, strict=True)), total, took, outputs))
+    return groups
+
+
+def _latencies(now: Snapshot, keys: Sequence[str], where: str) -> dict[tuple[Any, ...], Distribution]:
+    """Histograms are merged by adding up their buckets."""
+    unnested = ", ".join([
+        *keys, f"unnest({BUCKETS_COLUMN}) AS bucket", f"unnest({COUNTS_COLUMN}) AS n"
+    ])  # fmt: skip
+    counts: dict[tuple[Any, ...], list[int]] = {}
+    for *key, bucket, count in now.rows(
+        f"SELECT * EXCLUDE (n), sum(n) FROM (SELECT {unnested} FROM lines WHERE {where}) GROUP BY ALL"
+    ):
+        counts.setdefault(tuple(key), [0] * BUCKETS)[bucket] = int(count)
+    return {key: Distribution(tuple(of), 0.0) for key, of in counts.items()}
+
+
+def _figures(
+    kind: type[Kind],
+    key: Mapping[str, Any],
+    total: Mapping[str, Any],
+    took: Distribution,
+    outputs: Mapping[str, Sequence[str]],
+) -> Kind:
+    p50, p90, p99 = (took.quantile(q) for q in (0.5, 0.9, 0.99))
+    return kind(
+        **key,
+        **{name: int(total[name]) for name in COUNTS},
+        compute_s=total["compute_s"],
+        mean_ms=total["total_ms"] / took.count if took.count else None,
+        p50_ms=p50,
+        p90_ms=p90,
+        p99_ms=p99,
+        against_outcomes=tuple(_errors(name, total) for name in outputs if total[JUDGED + name]),
+    )
+
+
+# --- errors ---------------------------------------------------------------------------------
+
+
+def _outputs(columns: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """The outputs that outcomes are known of, and the columns that say how wrong scores of each were."""
+    names = [name.removeprefix(JUDGED) for name in columns if name.startswith(JUDGED)]
+    return {
+        name: tuple(
+            column
+            for what in (JUDGED, "absolute_", "squared_", "wrong_")
+            if (column := what + name) in columns
+        )
+        for name in names
+    }
+
+
+def _errors(name: str, total: Mapping[str, Any]) -> OutputErrors:
+    judged = int(total[JUDGED + name])
+    absolute, squared, wrong = (total.get(what + name) for what in ("absolute_", "squared_", "wrong_"))
+    return OutputErrors(
+        output=name,
+        judged=judged,
+        mae=None if absolute is None else absolute / judged,
+        rmse=None if squared is None else (squared / judged) ** 0.5,
+        wrong=None if wrong is None else int(wrong) / judged,
+    )
