@@ -18,6 +18,7 @@ SMALLER = (
     "soak",
     "archive",
     "compare",
+    "usage",
     "drift",
     "policy",
     "replay",
