@@ -62,6 +62,7 @@ def lines(now: Snapshot, endpoint: str, hours: Sequence[int], *, tolerance: floa
     _say(now, ids, outputs)
     _answer(now, ids)
     _know(now, ids, outputs)
+    _join(now)
     made = ", ".join([
         f"{sql.text(endpoint)} AS endpoint",
         f"make_timestamptz(part.hour * {HOUR_US}) AS hour",
@@ -172,6 +173,15 @@ def _know(now: Snapshot, ids: _Ids, outputs: Sequence[Output]) -> None:
     """)
 
 
+def _join(now: Snapshot) -> None:
+    """Make `whole`: all that is known of a row, before it meets what each contender said."""
+    now.do("""
+        CREATE OR REPLACE TEMP TABLE whole AS
+        SELECT * EXCLUDE (model, version), model AS by_model, version AS by_version
+        FROM came LEFT JOIN answered USING (k) LEFT JOIN champion USING (k) LEFT JOIN known USING (k)
+    """)
+
+
 def _has_twice(now: Snapshot, name: str, key: str) -> bool:
     (twice,) = now.row(f"SELECT count(*) > count(DISTINCT {key}) FROM {name}")
     return bool(twice)
@@ -186,14 +196,14 @@ def _answered() -> str:
     return f"""
         SELECT * EXCLUDE (took), map_keys(took) AS {BUCKETS_COLUMN}, map_values(took) AS {COUNTS_COLUMN}
         FROM (
-            SELECT hour, caller, model, version, rule,
+            SELECT hour, caller, by_model AS model, by_version AS version, rule,
                 count(*) FILTER (first) AS requests,
                 count(*) AS rows,
                 count(*) FILTER (first AND rule <> {sql.text(DEFAULT_RULE)}) AS answers,
                 count(*) FILTER (first AND rule = {sql.text(DEFAULT_RULE)}) AS defaults,
                 sum(total_ms) FILTER (first) AS total_ms,
                 {took} AS took
-            FROM came LEFT JOIN answered USING (k) GROUP BY ALL
+            FROM whole GROUP BY ALL
         )
     """
 
@@ -218,8 +228,9 @@ def _scored(outputs: Sequence[Output], tolerance: float) -> str:
         SELECT hour, caller, model, version, rule, sum(share * compute_ms) / 1000 AS compute_s,
             {", ".join(f"sum({name}) AS {name}" for name in sums)}
         FROM (SELECT *, {share} AS share FROM (
-            SELECT hour, caller, said.model, said.version, rule, epoch_us(scored) // 1000000 AS second,
-                compute_ms,
+            SELECT hour, caller, model, version,
+                CASE WHEN model = by_model AND version = by_version THEN rule END AS rule,
+                epoch_us(scored) // 1000000 AS second, compute_ms,
                 count(*) AS n,
                 count(*) FILTER (first AND s < 2) AS scored,
                 count(*) FILTER (first AND s = 1) AS late,
@@ -227,10 +238,7 @@ def _scored(outputs: Sequence[Output], tolerance: float) -> str:
                 count(*) FILTER ({_COMPARED}) AS compared,
                 count(*) FILTER ({_COMPARED} AND NOT ({_agree(outputs, tolerance)})) AS disagreements
                 {"".join(f", {error.sql} AS {error.name}" for error in errors)}
-            FROM came JOIN said USING (k) LEFT JOIN champion USING (k) LEFT JOIN known USING (k)
-                LEFT JOIN answered ON answered.k = came.k
-                    AND answered.model = said.model AND answered.version = said.version
-            GROUP BY ALL
+            FROM said JOIN whole USING (k) GROUP BY ALL
         )) GROUP BY ALL
     """
 
