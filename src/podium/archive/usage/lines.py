@@ -145,13 +145,13 @@ def _answer(now: Snapshot, ids: _Ids) -> None:
     answers = now.scan(ANSWERS, ids.files(now.files[ANSWERS]), ids.sql)
     now.do(f"""
         CREATE OR REPLACE TEMP TABLE answered AS
-        SELECT {_KEY} AS k, model, version, rule, total_ms, answered AS at
+        SELECT {_KEY} AS k, model, version, rule, total_ms, answered AS said_at
         FROM {answers} WHERE {_KEY} IN (SELECT k FROM came)
     """)
     if _has_twice(now, "answered", "k"):
         now.do("""
             CREATE OR REPLACE TEMP TABLE answered AS FROM answered
-            QUALIFY row_number() OVER (PARTITION BY k ORDER BY at DESC) = 1
+            QUALIFY row_number() OVER (PARTITION BY k ORDER BY said_at DESC) = 1
         """)
 
 
