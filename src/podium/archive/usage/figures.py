@@ -38,7 +38,9 @@ class OutputErrors(msgspec.Struct, frozen=True, kw_only=True):
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """Counts are requests, but `rows`, `compared` and `disagreements`, which are rows.
 
-    Quantiles are of the time to the answer, within 4.5 %; None where nothing was answered.
+    Scores are those of all contenders in the group, whoever answered; how wrong is said of what was answered,
+    and in a contender's figures of all that it scored. Quantiles are of the time to the answer, within 4.5 %;
+    None where nothing was answered.
     """
 
     requests: int
@@ -164,7 +166,7 @@ def _usage(now: Snapshot, endpoint: str, since: datetime, until: datetime, is_cu
         until=shown(until),
         is_current=is_current,
         total=_grouped(now, Figures, {})[0],
-        contenders=tuple(_grouped(now, OfContender, contender, where="model IS NOT NULL")),
+        contenders=tuple(_grouped(now, OfContender, contender, where="model IS NOT NULL", judged="true")),
         rules=tuple(_grouped(now, OfRule, {"rule": "rule", **contender}, where="requests > 0")),
         callers=tuple(_grouped(now, OfCaller, {"caller": "caller"})),
         hours=tuple(_grouped(now, OfTime, {"since": _time("hour")})),
@@ -176,12 +178,27 @@ def _time(value: str) -> str:
     return f"strftime({value}, '%Y-%m-%dT%H:%M:%SZ')"
 
 
-def _grouped(now: Snapshot, kind: type[Kind], by: Mapping[str, str], where: str = "true") -> list[Kind]:
-    """Figures for each group of lines, in the order of what they are grouped by."""
+def _grouped(
+    now: Snapshot,
+    kind: type[Kind],
+    by: Mapping[str, str],
+    *,
+    where: str = "true",
+    judged: str = "rule IS NOT NULL",
+) -> list[Kind]:
+    """Figures for each group of lines, in the order of what they are grouped by.
+
+    `judged` is true of the lines that say how wrong it was.
+    """
     keys = [f"{expression} AS {name}" for name, expression in by.items()]
     outputs = _outputs(now.columns[USAGE])
-    sums = [*COUNTS, *SUMS, *(column for columns in outputs.values() for column in columns)]
-    selected = ", ".join([*keys, *(f"sum({sql.name(name)})" for name in sums)])
+    errors = [column for columns in outputs.values() for column in columns]
+    sums = [*COUNTS, *SUMS, *errors]
+    selected = ", ".join([
+        *keys,
+        *(f"sum({name})" for name in (*COUNTS, *SUMS)),
+        *(f"sum({sql.name(name)}) FILTER ({judged})" for name in errors),
+    ])  # fmt: skip
     found = now.rows(f"SELECT {selected} FROM lines WHERE {where} GROUP BY ALL ORDER BY ALL")
     latencies = _latencies(now, keys, where)
     groups = []

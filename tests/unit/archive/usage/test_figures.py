@@ -109,6 +109,18 @@ def test_labels_are_wrong_or_not_and_tensors_are_compared_alone(tmp_path: Path) 
     assert [one.wrong for one in forest.against_outcomes] == [0.0]
 
 
+def test_how_wrong_is_said_of_answers_and_of_each_contender(tmp_path: Path) -> None:
+    world = world_at(tmp_path)
+    world.requests(["a", "b"])
+    world.scores("linear", ["a", "b"], {"progression": np.array([1.0, 1.0])})
+    world.scores("forest", ["a", "b"], {"progression": np.array([9.0, 9.0])})
+    world.answers(["a"])
+    world.outcomes(["a", "b"], {"progression": np.array([2.0, 4.0])})
+    found = world.usage()
+    errors = [one.against_outcomes[0] for one in (*found.contenders, found.total, found.hours[0])]
+    assert [(one.judged, one.mae) for one in errors] == [(2, 6.0), (2, 2.0), (1, 1.0), (1, 1.0)]
+
+
 # --- histograms -----------------------------------------------------------------------------
 
 
