@@ -18,6 +18,7 @@ from podium.archive.names import USAGE_FILES, table_uri
 from podium.archive.table import CONFIGURATION, PARQUET
 from podium.archive.usage.seen import Files
 from podium.archive.usage.snapshot import File
+from podium.archive.usage.table import writing
 
 _SCHEMA = ArrowSchema(
     [
@@ -63,11 +64,12 @@ class Ledger:
             columns.strings([file.path for _, file in rows]),
             *map(columns.integers, bounds),
         ]
-        write_deltalake(
-            self._uri,
-            RecordBatch.from_arrays(arrays, schema=_SCHEMA),
-            mode="overwrite",
-            configuration=CONFIGURATION,
-            writer_properties=PARQUET,
-        )
-        DeltaTable(self._uri).vacuum(dry_run=False)
+        with writing(self._uri):
+            write_deltalake(
+                self._uri,
+                RecordBatch.from_arrays(arrays, schema=_SCHEMA),
+                mode="overwrite",
+                configuration=CONFIGURATION,
+                writer_properties=PARQUET,
+            )
+            DeltaTable(self._uri).vacuum(dry_run=False)

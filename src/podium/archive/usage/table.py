@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, timedelta
 
 from arro3.core import Table as ArrowTable
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake import Schema as DeltaSchema
+from deltalake.exceptions import DeltaError
 
 from podium.archive import sql
 from podium.archive.beside import Series, delete, shred
@@ -15,10 +17,20 @@ from podium.archive.layouts import DAY
 from podium.archive.names import USAGE, table_uri
 from podium.archive.table import CONFIGURATION, PARQUET
 from podium.archive.usage.hours import HOUR_US
+from podium.errors import ArchiveError
 from podium.period import EPOCH, shown
 
 MOST_FILES = 100
 """Files of the table until small ones are merged."""
+
+
+@contextmanager
+def writing(uri: str) -> Iterator[None]:
+    """A full disk or a storage that is away is a fact from here on."""
+    try:
+        yield
+    except (DeltaError, OSError) as error:
+        raise ArchiveError(f"{uri} cannot be written: {error}") from None
 
 
 def existing(archive: str, endpoint: str) -> DeltaTable | None:
@@ -66,15 +78,17 @@ class Writer:
         """Merge small files, and delete those that no reader can be using any more."""
         if self._series is None:
             return
-        self._table.update_incremental()
-        if len(self._table.file_uris()) > MOST_FILES:
-            self._table.optimize.compact(writer_properties=PARQUET)
-        self._table.vacuum(dry_run=False)
+        with writing(self._uri):
+            self._table.update_incremental()
+            if len(self._table.file_uris()) > MOST_FILES:
+                self._table.optimize.compact(writer_properties=PARQUET)
+            self._table.vacuum(dry_run=False)
 
     def _opened(self, lines: ArrowTable) -> DeltaTable:
         if not DeltaTable.is_deltatable(self._uri):
             schema = DeltaSchema.from_arrow(lines.schema)
-            DeltaTable.create(self._uri, schema, partition_by=[DAY], configuration=CONFIGURATION)
+            with writing(self._uri):
+                DeltaTable.create(self._uri, schema, partition_by=[DAY], configuration=CONFIGURATION)
         return DeltaTable(self._uri)
 
 

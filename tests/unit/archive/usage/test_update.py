@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -255,6 +256,37 @@ def test_of_two_writers_without_a_lock_the_later_one_fails(world: World) -> None
     quick.replace(DAY, (1,), none)
     with pytest.raises(ArchiveError, match="written by another process meanwhile"):
         slow.replace(DAY, (2,), none)
+
+
+def test_a_disk_that_is_full_is_said_and_the_next_update_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.answered(["a3"], hour=0)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    for place in ("ledger", "table"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"podium.archive.usage.{place}.write_deltalake", full)
+            with pytest.raises(ArchiveError, match=r"cannot be written: .*No space left on device"):
+                world.update()
+    assert world.update() == 1
+    assert world.requests_by_hour() == {0: 3, 1: 2}
+
+
+def test_an_archive_at_a_url_has_the_same_lines(world: World) -> None:
+    world.outcomes(["b2"])
+    world.update()
+    expected = world.lines()
+    for name in ("usage", "usage_files"):
+        shutil.rmtree(table_uri(world.archive, ENDPOINT, name))
+    address = Path(world.archive).as_uri()
+    assert update(address, ENDPOINT, tolerance=TOLERANCE).hours == 2
+    assert world.lines() == expected
+    world.answered(["a3"], hour=0)
+    assert update(address, ENDPOINT, tolerance=TOLERANCE).hours == 2  # whole days are read
+    assert world.requests_by_hour() == {0: 3, 1: 2}
 
 
 def test_an_archive_that_is_not_there_is_said_to_be_empty(tmp_path: Path) -> None:
