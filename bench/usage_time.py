@@ -15,7 +15,7 @@ from bench.project import ENDPOINT
 from bench.results import Figure
 from bench.running import recording, say
 from bench.serving import scratch
-from podium.archive.usage.figures import usage
+from podium.archive.usage.sums import usage
 from podium.archive.usage.update import update
 from podium.period import Period, moment_of
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 import msgspec
 
-from podium.archive.usage.figures import usage
+from podium.archive.usage.sums import usage
 from podium.archive.usage.update import update
 from podium.cli.control import give_way, project_here
 from podium.cli.endpoints import check_endpoint

@@ -3,23 +3,21 @@
 A line is about one hour of arrival, caller, model, version and rule. A request is in one line, by its answer:
 so requests, rows, answers and defaults of all lines add up. A contender's score of a request is in one line
 too: that of the answer where the score was the answer, else in one without a rule.
-
-A row is known by a hash of its request's id and its number, as in `podium.archive.comparing.pairs`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 
 from arro3.core import Table as ArrowTable
 
 from podium.archive import sql
 from podium.archive.comparing.outputs import Output, What, outputs_of
-from podium.archive.names import ANSWERS, OUTCOMES, REQUESTS, SCORES
-from podium.archive.usage.hours import HOUR_US, day_of, hour_of
-from podium.archive.usage.snapshot import File, Snapshot
+from podium.archive.names import SCORES
+from podium.archive.usage.hours import HOUR_US
+from podium.archive.usage.rows import gather
+from podium.archive.usage.snapshot import Snapshot
 from podium.counters import BUCKETS, PER_OCTAVE, SHORTEST_MS
 from podium.records import DEFAULT_RULE
 
@@ -31,38 +29,11 @@ SUMS = ("total_ms", "compute_s")
 BUCKETS_COLUMN, COUNTS_COLUMN = "latency_buckets", "latency_counts"
 """The histogram of `total_ms`: which buckets of `podium.counters` have something, and how much."""
 
-_KEY = "hash(id, row)"
-_STATUS = "CASE status WHEN 'ok' THEN 0 WHEN 'late' THEN 1 ELSE 2 END"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ids:
-    """Bounds of the ids of the hours' requests, and the first day on which something of them was archived."""
-
-    first: str
-    last: str
-    day: date
-
-    @property
-    def sql(self) -> str:
-        return f"id BETWEEN {sql.text(self.first)} AND {sql.text(self.last)}"
-
-    def files(self, files: Sequence[File]) -> list[File]:
-        return [
-            file
-            for file in files
-            if file.may_have(self.first, self.last) and (file.day is None or file.day >= self.day)
-        ]
-
 
 def lines(now: Snapshot, endpoint: str, hours: Sequence[int], *, tolerance: float) -> ArrowTable:
     """The lines of these hours, best of one day; none for an hour without requests."""
     outputs = outputs_of(now.columns[SCORES], {})
-    ids = _come(now, hours)
-    _say(now, ids, outputs)
-    _answer(now, ids)
-    _know(now, ids, outputs)
-    _join(now)
+    gather(now, hours, outputs)
     made = ", ".join([
         f"{sql.text(endpoint)} AS endpoint",
         f"make_timestamptz(part.hour * {HOUR_US}) AS hour",
@@ -79,115 +50,6 @@ def lines(now: Snapshot, endpoint: str, hours: Sequence[int], *, tolerance: floa
         GROUP BY {", ".join(f"part.{name}" for name in KEYS)}
     """)
     return ArrowTable.from_arrow(found)
-
-
-# --- the rows of these hours ----------------------------------------------------------------
-
-
-def _come(now: Snapshot, hours: Sequence[int]) -> _Ids:
-    """Make `came`, a row for each row of a request. An id that a caller used again counts once in an hour."""
-    since, until = min(hours) * HOUR_US, (max(hours) + 1) * HOUR_US
-    files = [file for file in now.files[REQUESTS] if file.may_be_of(since, until)]
-    requests = now.scan(REQUESTS, files)
-    # The bounds say nothing more, but a reader of files knows how to make use of them.
-    some = (
-        f"received >= make_timestamptz({since}) AND received < make_timestamptz({until}) "
-        f"AND {hour_of('received')} IN ({', '.join(map(str, hours))})"
-    )
-    now.do(f"""
-        CREATE OR REPLACE TEMP TABLE came AS
-        SELECT {hour_of("received")} AS hour, {_KEY} AS k, row = 0 AS first, caller, received
-        FROM {requests} WHERE {some}
-    """)
-    if _has_twice(now, "came", "hash(hour, k)"):
-        now.do("""
-            CREATE OR REPLACE TEMP TABLE came AS
-            SELECT hour, k, any_value(first) AS first, arg_min(caller, received) AS caller
-            FROM came GROUP BY hour, k
-        """)
-    first, last = now.row(f"SELECT coalesce(min(id), ''), coalesce(max(id), '') FROM {requests} WHERE {some}")
-    return _Ids(first=first, last=last, day=day_of(min(hours)) - timedelta(days=1))  # clocks differ
-
-
-def _say(now: Snapshot, ids: _Ids, outputs: Sequence[Output]) -> None:
-    """Make `said`, a contender's live score or failure of a row, and `champion`, the champion's scores.
-
-    Of a failure beside a score of the same contender (decision 0005) the score counts.
-    """
-    values = "".join(f", {output.scores} AS {output.b}" for output in outputs)
-    scores = now.scan(SCORES, ids.files(now.files[SCORES]), f"{ids.sql} AND NOT replayed")
-    now.do(f"""
-        CREATE OR REPLACE TEMP TABLE said AS
-        SELECT {_KEY} AS k, model, version, role = 'champion' AS is_champion, {_STATUS} AS s, scored,
-            compute_ms{values}
-        FROM {scores} WHERE {_KEY} IN (SELECT k FROM came)
-    """)
-    if _has_twice(now, "said", "hash(k, model, version)"):
-        now.do("""
-            CREATE OR REPLACE TEMP TABLE said AS FROM said
-            QUALIFY row_number() OVER (PARTITION BY k, model, version ORDER BY s, scored DESC) = 1
-        """)
-    values = "".join(f", any_value({output.b}) AS {output.a}" for output in outputs)
-    now.do(f"""
-        CREATE OR REPLACE TEMP TABLE champion AS
-        SELECT k, true AS is_there{values} FROM said WHERE is_champion AND s < 2 GROUP BY k
-    """)
-
-
-def _answer(now: Snapshot, ids: _Ids) -> None:
-    """Make `answered`; of two answers to an id that was used again the last one counts."""
-    if ANSWERS not in now.files:
-        now.do("""
-            CREATE OR REPLACE TEMP TABLE answered AS
-            SELECT k, '' AS model, '' AS version, '' AS rule, 0.0::DOUBLE AS total_ms FROM came WHERE false
-        """)
-        return
-    answers = now.scan(ANSWERS, ids.files(now.files[ANSWERS]), ids.sql)
-    now.do(f"""
-        CREATE OR REPLACE TEMP TABLE answered AS
-        SELECT {_KEY} AS k, model, version, rule, total_ms, answered AS said_at
-        FROM {answers} WHERE {_KEY} IN (SELECT k FROM came)
-    """)
-    if _has_twice(now, "answered", "k"):
-        now.do("""
-            CREATE OR REPLACE TEMP TABLE answered AS FROM answered
-            QUALIFY row_number() OVER (PARTITION BY k ORDER BY said_at DESC) = 1
-        """)
-
-
-def _know(now: Snapshot, ids: _Ids, outputs: Sequence[Output]) -> None:
-    """Make `known`: of each output the outcome that came last."""
-    there = now.columns.get(OUTCOMES, {})
-    told = {output: expression for output in outputs if (expression := output.outcome(there))}
-    newest = "".join(
-        f", arg_max({told[output]}, received) AS {output.t}"
-        if output in told
-        else f", CAST(NULL AS {output.kind}) AS {output.t}"
-        for output in outputs
-    )
-    source = now.scan(OUTCOMES, ids.files(now.files[OUTCOMES]), ids.sql) if told else "came"
-    key = f"{_KEY} AS k, *" if told else "k"
-    now.do(f"""
-        CREATE OR REPLACE TEMP TABLE known AS
-        SELECT k{newest} FROM (SELECT {key} FROM {source} WHERE {str(bool(told)).lower()}) GROUP BY k
-    """)
-
-
-def _join(now: Snapshot) -> None:
-    """Make `whole`: all that is known of a row, before it meets what each contender said."""
-    now.do("""
-        CREATE OR REPLACE TEMP TABLE whole AS
-        SELECT * EXCLUDE (model, version), model AS by_model, version AS by_version
-        FROM came LEFT JOIN answered USING (k) LEFT JOIN champion USING (k) LEFT JOIN known USING (k)
-    """)
-
-
-def _has_twice(now: Snapshot, name: str, key: str) -> bool:
-    (twice,) = now.row(f"SELECT count(*) > count(DISTINCT {key}) FROM {name}")
-    return bool(twice)
-
-
-# --- the lines ------------------------------------------------------------------------------
 
 
 def _answered() -> str:

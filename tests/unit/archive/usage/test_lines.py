@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium.archive.usage.figures import Usage, usage
+from podium.archive.usage.figures import Usage
 from podium.archive.usage.lines import bucket
+from podium.archive.usage.sums import usage
 from podium.archive.usage.update import update
 from podium.counters import bucket_of
 from podium.period import Period, moment_of

@@ -23,8 +23,9 @@ from podium.archive.usage.update import Updated, update
 from podium.errors import ArchiveError, NotFound
 from podium.schema import Field, Kind, Schema
 
+from ..comparing.world import FOREST
 from ..filled import DAY
-from ..traffic import ENDPOINT
+from ..traffic import ENDPOINT, OUTPUTS
 from .world import TOLERANCE, World
 
 
@@ -83,7 +84,7 @@ def test_requests_scores_and_answers_that_come_later_change_their_requests_hour(
     assert world.update() == 1
     assert world.usage().total.unanswered == 1
     world.scores("forest", ["a3"])
-    world.answers(["a3"], model="forest", rules=["challenger"])
+    world.answers(["a3"], model="forest", version=FOREST, rules=["challenger"])
     assert world.update() == 1
     assert world.usage().total.unanswered == 0
     assert world.requests_by_hour() == {0: 3, 1: 2}
@@ -112,7 +113,7 @@ def test_merged_files_change_no_figure(world: World) -> None:
 
 
 def test_a_new_output_gets_columns_of_its_own(world: World, tmp_path: Path) -> None:
-    outputs = (*world.tables._tables[0].layout.fields, Field(name="label", type=Kind.STRING))
+    outputs = (*OUTPUTS.fields, Field(name="label", type=Kind.STRING))
     grown = World(tmp_path / "an archive", Schema(outputs))
     grown._position = world._position
     grown.gateway.seq = world.gateway.seq

@@ -3,57 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import msgspec
 
-from podium.archive.entries import Door
 from podium.archive.reading import files
-from podium.archive.tables import Tables
-from podium.archive.usage.figures import Usage, usage
+from podium.archive.usage.figures import Usage
+from podium.archive.usage.sums import usage
 from podium.archive.usage.table import existing
 from podium.archive.usage.update import update
 from podium.period import Period, moment_of
-from podium.protocol.frames import Frame, encode
 from podium.schema import Columns, Schema
 
-from ..filled import DAY
-from ..traffic import ENDPOINT, INPUTS, NOW, OUTPUTS, Process
+from ..comparing.world import World as Compared
+from ..traffic import ENDPOINT, INPUTS, NOW, OUTPUTS
 
 HOUR_US = 3_600_000_000
 TOLERANCE = 0.05
-ROLES = {"linear": "champion", "forest": "challenger"}
-VERSION = "9f2c1ab04d5e"
 
 
-class World:
+class World(Compared):
     """Requests come in hours from the one of `NOW` on; everything is archived as soon as it is said."""
 
     def __init__(self, folder: Path, outputs: Schema = OUTPUTS) -> None:
-        self.archive = str(folder)
-        self._door = Door(ENDPOINT, INPUTS, outputs)
-        self.tables = Tables(self.archive, ENDPOINT, INPUTS, outputs)
-        self.tables.create()
-        self._position = 0
-        self.gateway = Process("gateway-1")
-        self._workers = {model: Process(f"{model}-1") for model in ROLES}
-
-    def add(self, *frames: Frame, day: date = DAY) -> None:
-        entries = []
-        for frame in frames:
-            self._position += 1
-            entries.append(self._door.admit(self._position, encode(frame)))
-        self.tables.append(entries, day)
+        super().__init__(folder, outputs, INPUTS)
 
     def requests(self, ids: Sequence[str], hour: int = 0, **more: Any) -> None:
         came = [NOW + hour * HOUR_US + number for number in range(len(ids))]
         self.add(self.gateway.input(ids, arrived=came, **more))
 
     def scores(self, model: str, ids: Sequence[str], columns: Columns | None = None, **more: Any) -> None:
-        self.add(self._workers[model].scores(ids, columns, model=model, role=ROLES[model], **more))
+        super().scores(model, ids, columns, **more)
 
     def answers(self, ids: Sequence[str], **more: Any) -> None:
         """`ms`: how long each took."""
@@ -62,7 +44,7 @@ class World:
         self.add(frame if took is None else msgspec.structs.replace(frame, total_ms=took))
 
     def outcomes(self, ids: Sequence[str], columns: Columns | None = None, **more: Any) -> None:
-        self.add(self.gateway.outcomes(ids, columns, **more))
+        super().outcomes(ids, columns, **more)
 
     def answered(self, ids: Sequence[str], hour: int = 0, **more: Any) -> None:
         """Requests that the champion answers."""

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from podium.archive.layouts import ReplayedScores
 from podium.archive.names import SCORES, table_uri
-from podium.archive.usage.figures import Figures, usage
+from podium.archive.usage.figures import Figures
+from podium.archive.usage.sums import usage
 from podium.counters import bucket_of
 from podium.errors import ArchiveError
 from podium.period import Period, moment_of
