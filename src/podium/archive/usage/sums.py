@@ -26,8 +26,6 @@ from podium.errors import ArchiveError
 from podium.period import Period, microseconds, moment_of, shown
 
 JUDGED = "judged_"
-
-
 Kind = TypeVar("Kind", bound=Figures)
 
 
