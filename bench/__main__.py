@@ -23,6 +23,7 @@ from bench import (
     sizes,
     soak,
     table,
+    usage_time,
 )
 from bench.peers.base import MODELS, Model, Peer
 from bench.peers.known import PEERS
@@ -67,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_drift(add("drift", _drift, "what comparing with training adds to archiving"))
     _add_policy(add("policy", _policy, "changes of who answers"))
     _add_replay(add("replay", _replay, "archived requests read and scored again"))
+    _add_usage(add("usage", _usage, "the figures of usage over a large archive"))
     return top
 
 
@@ -141,6 +143,14 @@ def _policy(given: Arguments) -> None:
 
 def _add_replay(added: argparse.ArgumentParser) -> None:
     added.add_argument("--requests", type=int, default=1_000_000, help="how many (1,000,000)")
+
+
+def _add_usage(added: argparse.ArgumentParser) -> None:
+    added.add_argument("--requests", type=int, default=10_000_000, help="how many are archived (10,000,000)")
+
+
+def _usage(given: Arguments) -> None:
+    usage_time.measure(given.results, requests=given.requests)
 
 
 def _add_only(added: argparse.ArgumentParser) -> None:

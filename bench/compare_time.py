@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import median
 
@@ -41,7 +41,7 @@ def measure(folder: Path, *, requests: int, times: int) -> None:
         archive = str(place / "archive")
         began = time.perf_counter()
         write(archive, requests)
-        note = f"{_megabytes(Path(archive)):,.0f} MB, written in {time.perf_counter() - began:.0f} s"
+        note = f"{megabytes(Path(archive)):,.0f} MB, written in {time.perf_counter() - began:.0f} s"
         say(results, Figure(name="archived requests", value=requests // DAYS * DAYS, unit="", note=note))
         seconds, processor = zip(*(_timed(archive) for _ in range(times)), strict=True)
         say(results, Figure(name="comparison of two contenders", value=median(seconds), unit="s"))
@@ -67,13 +67,16 @@ def compared(archive: str) -> Comparison:
 # --- the archive ----------------------------------------------------------------------------
 
 
-def write(archive: str, requests: int) -> None:
-    """So many requests, three contenders' scores of each and outcomes of some, in the archive's layout."""
+def write(archive: str, requests: int, more: Mapping[str, str] | None = None) -> None:
+    """So many requests, three contenders' scores of each and outcomes of some, in the archive's layout.
+
+    `more` are other tables, as queries over the requests `asked` of a day.
+    """
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         for day in range(DAYS):
             connection.execute(f"CREATE OR REPLACE TEMP TABLE asked AS {_asked(day, requests // DAYS)}")
-            for name, query in _tables():
+            for name, query in (*_tables(), *(more or {}).items()):
                 write_deltalake(
                     f"{archive}/{ENDPOINT}/{name}",
                     RecordBatchReader.from_arrow(connection.sql(query)),
@@ -136,5 +139,5 @@ def _scores(number: int, model: str, role: str, says: str) -> str:
     """
 
 
-def _megabytes(folder: Path) -> float:
+def megabytes(folder: Path) -> float:
     return sum(file.stat().st_size for file in folder.rglob("*.parquet")) / 1e6

@@ -19,6 +19,7 @@ SMALLER = (
     "soak",
     "archive",
     "compare",
+    "usage",
     "drift",
     "policy",
     "replay",

@@ -70,6 +70,7 @@ def of_figures(runs: Mapping[str, Run | None]) -> list[Target]:
         ("grpc", "gRPC, linear, 32 calls at a time, against MLServer", 2, True, "{:.2f}×"),
         ("grpc", "gRPC, linear, 128 calls at a time, against MLServer", 2, True, "{:.2f}×"),
         ("compare", "comparison of two contenders", 10, False, "{:.1f} s"),
+        ("usage", "all hours made", 60, False, "{:.1f} s"),
         ("policy", "from the change to its use, longest", 1000, False, "{:,.0f} ms"),
         ("replay", "archived requests read", 50_000, True, "{:,.0f} requests/s"),
         ("doors", "node, 16 rows", 30_000, True, "{:,.0f} rows/s"),

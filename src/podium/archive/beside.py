@@ -44,7 +44,7 @@ def committed(table: DeltaTable, commit: Callable[[], T]) -> T:
 
 
 class Series:
-    """Appends that belong together, of which there is only one at a time for each name.
+    """Commits that belong together, of which there is only one at a time for each name.
 
     Each commit counts the name's transaction up by one, so of two processes that work under one name
     the second finds a number that it did not write, and stops.
@@ -57,21 +57,29 @@ class Series:
 
     def append(self, batch: RecordBatch) -> None:
         """One commit. Raises ArchiveError where another process works under the same name."""
-        committed(self._table, lambda: self._append(batch))
 
-    def _append(self, batch: RecordBatch) -> None:
+        def write(properties: CommitProperties) -> None:
+            write_deltalake(
+                self._table,
+                widened(batch, self._table),
+                mode="append",
+                writer_properties=PARQUET,
+                commit_properties=properties,
+            )
+
+        self.commit(write)
+
+    def commit(self, write: Callable[[CommitProperties], None]) -> None:
+        """The same with any commit, which must be made with these properties."""
+        committed(self._table, lambda: self._commit(write))
+
+    def _commit(self, write: Callable[[CommitProperties], None]) -> None:
         if self._found() != self._number:
             raise ArchiveError(
                 f"{self._name} was written by another process meanwhile; nothing is there twice"
             )
         mark = Transaction(self._name, self._number + 1, int(time.time() * 1000))
-        write_deltalake(
-            self._table,
-            widened(batch, self._table),
-            mode="append",
-            writer_properties=PARQUET,
-            commit_properties=CommitProperties(app_transactions=[mark]),
-        )
+        write(CommitProperties(app_transactions=[mark]))
         self._number += 1
 
     def _found(self) -> int:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from podium.archive import sql
 from podium.errors import MissingExtra
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 PREFIX = ".podium-spill-"
+_GLOB = re.compile(r"[\[*?]")
 
 
 def connect(spill: Path, *, memory: str, ordered: bool = True) -> DuckDBPyConnection:
@@ -33,6 +36,12 @@ def connect(spill: Path, *, memory: str, ordered: bool = True) -> DuckDBPyConnec
     )
     connection.execute("SET TimeZone = 'UTC'")
     return connection
+
+
+def parquet(files: Iterable[str]) -> str:
+    """These files as `FROM` takes them: `day` is in their paths, and older ones lack newer columns."""
+    listed = ", ".join(sql.text(_GLOB.sub(r"[\g<0>]", file)) for file in files)
+    return f"read_parquet([{listed}], hive_partitioning = true, union_by_name = true)"
 
 
 @contextmanager

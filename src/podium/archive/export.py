@@ -10,7 +10,6 @@ replacement from a finite universe", Journal of the American Statistical Associa
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import msgspec
 from deltalake import DeltaTable, QueryBuilder
 
 from podium.archive import reading, sql
-from podium.archive.engine import connect, spill_folder
+from podium.archive.engine import connect, parquet, spill_folder
 from podium.archive.layouts import Answers, Outcomes, Requests, Scores
 from podium.archive.names import ANSWERS, OUTCOMES, REQUESTS, SCORES
 from podium.archive.past import extent
@@ -37,7 +36,6 @@ MEMORY = "1GB"
 """What does not fit goes into a folder beside the file that is written."""
 
 STRATUM = ("model", "version", "rule", "day")
-_GLOB = re.compile(r"[\[*?]")
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,11 +168,7 @@ def _connected(spill: Path) -> Iterator[DuckDBPyConnection]:
 def _view(connection: DuckDBPyConnection, name: str, table: DeltaTable) -> None:
     files = reading.files(table)
     if files and "://" not in files[0]:
-        listed = ", ".join(sql.text(_GLOB.sub(r"[\g<0>]", file)) for file in files)
-        connection.execute(
-            f"CREATE TEMP VIEW {name} AS SELECT * FROM "
-            f"read_parquet([{listed}], hive_partitioning = true, union_by_name = true)"
-        )
+        connection.execute(f"CREATE TEMP VIEW {name} AS SELECT * FROM {parquet(files)}")
     else:
         # DuckDB reads object storage by extensions that it downloads; deltalake has what it takes.
         found = QueryBuilder().register(name, table).execute(f"SELECT * FROM {name}")

@@ -22,6 +22,7 @@ from deltalake import DeltaTable, write_deltalake
 from podium.archive import beside, columns, reading, sql
 from podium.archive.columns import INT, STRING, TIME
 from podium.archive.names import FORGOTTEN, REQUESTS, TABLES, table_uri
+from podium.archive.usage.table import forget as forget_lines
 from podium.errors import ArchiveError, NotFound
 
 IDS_AT_ONCE = 5_000
@@ -90,12 +91,18 @@ class Forgetting:
             )
         return Found(ids=ids, newest=max(found.column("at").to_pylist(), default=0))
 
-    def remove(self, ids: Sequence[str]) -> Forgotten:
-        """Remove all rows of these requests, and what the disk still holds of them."""
+    def remove(self, ids: Sequence[str], *, caller: str | None = None) -> Forgotten:
+        """Remove all rows of these requests, and what the disk still holds of them.
+
+        Figures of usage are made again without them at the next report; those of a caller who is to be
+        forgotten, which name them, go now.
+        """
         tables = sorted(self._tables(), key=lambda each: each[0] == LAST)
         rows = {name: sum(beside.delete(table, each) for each in _predicates(ids)) for name, table in tables}
         for _, table in tables:
             beside.shred(table)
+        if caller is not None:
+            forget_lines(self._archive, self._endpoint, caller)
         return Forgotten(requests=len(ids), rows=rows)
 
     def record(self, selector: Selector, forgotten: Forgotten, *, by: str) -> None:

@@ -34,6 +34,7 @@ COMMANDS = {
     "history": ("podium.cli.policy:history", "Show every revision of the policy."),
     "key": ("podium.cli.key:key", "Make, list and revoke callers' keys."),
     "compare": ("podium.cli.compare:compare", "Compare two contenders on the same requests."),
+    "report": ("podium.cli.report:report", "Say who called, who answered, how fast, how wrong."),
     "replay": ("podium.cli.replay:replay", "Score archived requests with another version."),
     "export": ("podium.cli.export:export", "Write a table of what was served, to train on."),
     "forget": ("podium.cli.forget:forget", "Remove what is archived of a caller, key or request."),

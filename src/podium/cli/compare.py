@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from podium import project as projects
 from podium.archive.comparing.compare import compare as compared
 from podium.archive.comparing.compare import find
 from podium.archive.comparing.contenders import Archived, Numbers
 from podium.archive.comparing.lake import opened
-from podium.cli.columns import aligned
 from podium.cli.endpoints import without_endpoint
+from podium.cli.sections import show
 from podium.errors import PackageError
 from podium.models import manifest as manifests
 from podium.period import Period
 from podium.project import Project
 from podium.registry.base import Version
 from podium.registry.folder import FolderRegistry
-from podium.reports.comparison import Section, headline, sections
+from podium.reports.comparison import headline, sections
 from podium.toml_tables import parse_part
 from podium.trials.comparison import Comparison
 
@@ -65,11 +62,8 @@ def compare(  # noqa: PLR0917 - click gives them by name
         _write(page, comparison)
     if as_json:
         click.echo(msgspec.json.encode(comparison).decode())
-    elif (console := Console()).is_terminal:
-        console.print(_rich(comparison))
     else:
-        for line in plain(comparison):
-            click.echo(line)
+        show(headline(comparison), sections(comparison))
 
 
 def read(project: Project, a: str, b: str, *, period: Period | None, tolerance: float) -> Comparison:
@@ -116,33 +110,3 @@ def _write(page: Path, found: Comparison) -> None:
     except OSError as error:
         raise click.BadParameter(f"{page} cannot be written: {error.strerror}", param_hint="--html") from None
     click.echo(f"written: {page}", err=True)
-
-
-# --- in words -------------------------------------------------------------------------------
-
-
-def plain(found: Comparison) -> Iterator[str]:
-    """Lines for a pipe or a file."""
-    yield headline(found)
-    for section in sections(found):
-        yield from ("", section.title, *section.notes)
-        if section.rows:
-            yield from aligned([section.columns, *section.rows])
-
-
-def _rich(found: Comparison) -> RenderableType:
-    parts: list[RenderableType] = [Text(headline(found), style="bold")]
-    for section in sections(found):
-        parts += [Text(), Text(section.title, style="bold cyan"), *map(Text, section.notes)]
-        if section.rows:
-            parts.append(_table(section))
-    return Group(*parts)
-
-
-def _table(section: Section) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in section.columns:
-        table.add_column(Text(column))
-    for row in section.rows:
-        table.add_row(*map(Text, row))
-    return table

@@ -72,7 +72,8 @@ async def _forget(run: Run, selector: Selector, *, yes: bool) -> Forgotten:
         _confirm(selector, found, run, yes=yes)
         if await _still_being_scored(run, found):
             archived = await _all_archived(run, stream)
-        done = await asyncio.to_thread(forgetting.remove, found.ids)
+        caller = selector.value if selector.what is What.CALLER else None
+        done = await asyncio.to_thread(forgetting.remove, found.ids, caller=caller)
         await asyncio.to_thread(forgetting.record, selector, done, by=author())
         with suppress(StreamAway):  # then the archiver does it, a little later
             await stream.trim(archived)  # until then the stream's own file holds it too

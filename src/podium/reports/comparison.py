@@ -10,6 +10,7 @@ import msgspec
 
 from podium.period import moment_of
 from podium.period import shown as shown_time
+from podium.reports.words import NOTHING, cut, figure, percent
 from podium.trials.comparison import (
     CanaryDrift,
     Comparison,
@@ -23,11 +24,7 @@ from podium.trials.drift import ColumnDrift
 from podium.trials.errors import ClassErrors, Loss, NumberErrors
 from podium.trials.quantiles import Quantiles
 
-NOTHING = "–"
 SHOWN_QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-LONGEST = 60
-"""Characters of an input or a score in a table; the JSON has all of it."""
-
 _LOSSES = {
     Loss.ABSOLUTE: "mean absolute error",
     Loss.SQUARED: "mean squared error",
@@ -93,7 +90,7 @@ def in_short(found: Comparison) -> Iterator[str]:
     )
     agreement = found.agreement
     yield (
-        f"They agree on {_part(agreement.part)} of the rows: numbers within "
+        f"They agree on {percent(agreement.part)} of the rows: numbers within "
         f"{100 * agreement.tolerance:.3g} % of {found.a.name}'s, all else when it is the same."
     )
     yield from _of_errors(found)
@@ -113,12 +110,12 @@ def _of_errors(found: Comparison) -> Iterator[str]:
 
 def _verdict(found: Comparison, loss: PairedLoss) -> str:
     a, b, pair = found.a.name, found.b.name, loss.pair
-    figures = f"{_LOSSES[loss.loss]} {_figure(pair.mean_b)} against {_figure(pair.mean_a)}"
+    figures = f"{_LOSSES[loss.loss]} {figure(pair.mean_b)} against {figure(pair.mean_a)}"
     if loss.relative is not None:
         figures += f" ({loss.relative:+.1%})"
     if loss.interval is None:
         return f"{figures} on {pair.count:,} outcomes: too few to tell {b} and {a} apart."
-    interval = f"{_figure(loss.interval.low)} and {_figure(loss.interval.high)}"
+    interval = f"{figure(loss.interval.low)} and {figure(loss.interval.high)}"
     said = {
         "better": f"{b} is better than {a}",
         "worse": f"{b} is worse than {a}",
@@ -191,11 +188,11 @@ def _latency(found: Comparison) -> Section:
 
 
 def _quantiles(found: Quantiles) -> Row:
-    return tuple(_figure(value) for value in (found.p50, found.p90, found.p95, found.p99))
+    return tuple(figure(value) for value in (found.p50, found.p90, found.p95, found.p99))
 
 
 def _scores(found: Comparison, output: OutputComparison) -> Section:
-    agreement = f"{_part(output.agreement.part)} of {output.agreement.rows:,} rows agree."
+    agreement = f"{percent(output.agreement.part)} of {output.agreement.rows:,} rows agree."
     if shown := [point for point in output.points if point.q in SHOWN_QUANTILES]:
         return Section(
             title=f"Scores: {output.name}",
@@ -204,8 +201,8 @@ def _scores(found: Comparison, output: OutputComparison) -> Section:
             notes=(agreement, "Each column is a quantile of what each contender said on the common rows."),
             columns=("contender", *(f"{point.q:.0%}" for point in shown)),
             rows=(
-                (found.a.name, *(_figure(point.a) for point in shown)),
-                (found.b.name, *(_figure(point.b) for point in shown)),
+                (found.a.name, *(figure(point.a) for point in shown)),
+                (found.b.name, *(figure(point.b) for point in shown)),
             ),
         )
     return Section(
@@ -214,14 +211,14 @@ def _scores(found: Comparison, output: OutputComparison) -> Section:
         output=output.name,
         notes=(agreement,),
         columns=(f"{found.a.name} said", f"{found.b.name} said", "rows") if output.crossings else (),
-        rows=tuple((_cut(one.a), _cut(one.b), f"{one.count:,}") for one in output.crossings),
+        rows=tuple((cut(one.a), cut(one.b), f"{one.count:,}") for one in output.crossings),
     )
 
 
 def _errors(found: Comparison, output: OutputComparison, errors: ErrorComparison) -> Section:
     if isinstance(errors.a, NumberErrors) and isinstance(errors.b, NumberErrors):
         columns: Row = ("contender", "MAE", "RMSE", "bias")
-        rows = [(side.name, *map(_figure, (e.mae, e.rmse, e.bias))) for side, e in _sides(found, errors)]
+        rows = [(side.name, *map(figure, (e.mae, e.rmse, e.bias))) for side, e in _sides(found, errors)]
     else:
         columns = ("contender", "accuracy", "log loss", "AUC", "calibration error")
         rows = [(side.name, *_class_errors(e)) for side, e in _sides(found, errors)]
@@ -241,7 +238,7 @@ def _sides(found: Comparison, errors: ErrorComparison) -> tuple[tuple[Side, Any]
 
 def _class_errors(errors: ClassErrors) -> Row:
     calibration = errors.calibration.error if errors.calibration else None
-    return (_part(errors.accuracy), *map(_figure, (errors.log_loss, errors.auc, calibration)))
+    return (percent(errors.accuracy), *map(figure, (errors.log_loss, errors.auc, calibration)))
 
 
 def _segments(found: Comparison, output: OutputComparison, parts: Sequence[Segment]) -> Section:
@@ -254,10 +251,10 @@ def _segments(found: Comparison, output: OutputComparison, parts: Sequence[Segme
         rows=tuple(
             (
                 part.input,
-                _cut(part.values),
+                cut(part.values),
                 f"{part.outcomes:,}",
-                _figure(part.judged.pair.mean_a),
-                _figure(part.judged.pair.mean_b),
+                figure(part.judged.pair.mean_a),
+                figure(part.judged.pair.mean_b),
                 NOTHING if part.judged.relative is None else f"{part.judged.relative:+.1%}",
                 part.judged.verdict if part.judged.interval else "too few to tell",
             )
@@ -273,7 +270,7 @@ def _worst(found: Comparison) -> Section:
         columns=("id", "row", "output", found.a.name, found.b.name, "outcome", "inputs"),
         rows=tuple(
             (
-                _cut(one.id),
+                cut(one.id),
                 str(one.row),
                 one.output,
                 *map(_value, (one.a, one.b, one.outcome)),
@@ -298,9 +295,9 @@ def _drift(canary: CanaryDrift) -> Section:
             (
                 what,
                 column.column,
-                *map(_figure, (column.psi, column.chance, column.ks)),
-                _part(column.missing_before),
-                _part(column.missing_now),
+                *map(figure, (column.psi, column.chance, column.ks)),
+                percent(column.missing_before),
+                percent(column.missing_now),
                 column.level or "too few to tell",
             )
             for what, column in rows
@@ -315,31 +312,17 @@ def _time(us: int) -> str:
     return shown_time(moment_of(us))
 
 
-def _part(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.2%}"
-
-
-def _figure(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.4g}"
-
-
 def _value(value: Any) -> str:
     match value:
         case None:
             return NOTHING
         case float():
-            return _figure(value)
+            return figure(value)
         case str():
-            return _cut(value)
+            return cut(value)
         case _:
-            return _cut(msgspec.json.encode(value).decode())
+            return cut(msgspec.json.encode(value).decode())
 
 
 def _inputs(inputs: dict[str, Any]) -> str:
-    return ", ".join(f"{_cut(name)}={_value(value)}" for name, value in inputs.items())
-
-
-def _cut(text: str) -> str:
-    """On one line, not too long, and nothing that a terminal would obey."""
-    line = "".join(letter if letter.isprintable() else " " for letter in text)
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+    return ", ".join(f"{cut(name)}={_value(value)}" for name, value in inputs.items())

@@ -78,7 +78,7 @@ def opened(archive: str, endpoint: str, *, since: date | None = None) -> Iterato
     away or memory does not suffice, while it is open.
     """
     tables = dict(_tables(archive, endpoint))
-    with spill_folder() as spill, _connected(spill) as connection:
+    with spill_folder() as spill, connected(spill) as connection:
         for name, table in tables.items():
             _view(connection, name, table, since, remote="://" in archive)
         columns = {name: _described(connection, name) for name in tables}
@@ -102,7 +102,8 @@ def _tables(archive: str, endpoint: str) -> Iterator[tuple[str, DeltaTable]]:
 
 
 @contextmanager
-def _connected(spill: Path) -> Iterator[DuckDBPyConnection]:
+def connected(spill: Path) -> Iterator[DuckDBPyConnection]:
+    """DuckDB, whose troubles with files and memory are facts from here on."""
     with connect(spill, memory=MEMORY, ordered=False) as connection:
         import duckdb  # an extra, which is there once there is a connection
 
