@@ -15,6 +15,7 @@ from podium.node.contenders import candidates_of_file, check_fit, contract_of, p
 from podium.node.plan import run_of
 from podium.project import FILE, Project
 from podium.registry.folder import FolderRegistry
+from podium.run import Run
 
 
 def plan_here(project: Project, *, namespace: str | None = None, images: str | None = None) -> ClusterPlan:
@@ -22,11 +23,7 @@ def plan_here(project: Project, *, namespace: str | None = None, images: str | N
 
     Raises ProjectError for what only works on one machine.
     """
-    candidates = candidates_of_file(FolderRegistry(project.registry_dir), project)
-    policy = policy_of(project, [each.contender for each in candidates])
-    contract = contract_of(project, candidates)
-    check_fit(policy, contract, candidates)
-    signed = structs.replace(policy, author=author(), reason=f"{FILE}, deployed")
+    run = run_here(project)
     settings = replace(
         project.kubernetes,
         namespace=namespace or project.kubernetes.namespace,
@@ -34,11 +31,21 @@ def plan_here(project: Project, *, namespace: str | None = None, images: str | N
     )
     check(project, settings)
     return ClusterPlan(
-        run=run_of(project, signed, contract, stream=""),
+        run=run,
         settings=settings,
         release=__version__,
         outbound=frozenset(model.name for model in project.models.values() if model.server),
     )
+
+
+def run_here(project: Project) -> Run:
+    """What its processes are told elsewhere. Raises ProjectError for models that do not fit the endpoint."""
+    candidates = candidates_of_file(FolderRegistry(project.registry_dir), project)
+    policy = policy_of(project, [each.contender for each in candidates])
+    contract = contract_of(project, candidates)
+    check_fit(policy, contract, candidates)
+    signed = structs.replace(policy, author=author(), reason=f"{FILE}, deployed")
+    return run_of(project, signed, contract, stream="")
 
 
 def check(project: Project, settings: KubernetesSettings) -> None:

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import click
 
-from podium.cli.clusters import plan_here
+from podium.cli.clusters import plan_here, run_here
 from podium.cli.control import project_here
 from podium.cli.render_azure import azure
 from podium.cluster.chart import chart
 from podium.cluster.documents import yaml
 from podium.cluster.manifests import manifests
-from podium.cluster.plan import ClusterPlan
+from podium.cluster.plan import ClusterPlan, settings_text
 from podium.errors import ProjectError
 
 
 @click.group()
 def render() -> None:
-    """Write what a cluster or a cloud needs to run the endpoint."""
+    """Write what containers, a cluster or a cloud need to run the endpoint."""
 
 
 render.add_command(azure)
@@ -44,6 +44,12 @@ def kubernetes(namespace: str | None, images: str | None, out: Path | None, helm
     _write(out, files)
     click.echo(f"{len(files)} files in {out}: {', '.join(files)}")
     click.echo(_secrets_words(plan))
+
+
+@render.command()
+def settings() -> None:
+    """The settings file of the gateway's image, to the screen; no secret is in it."""
+    click.echo(settings_text(run_here(project_here())), nl=False)
 
 
 def _write(out: Path, files: Mapping[str, str]) -> None:

@@ -84,17 +84,22 @@ class ClusterPlan:
         }
 
     def settings_text(self) -> str:
-        """The file that gateways and archiver read (docs/images.md): no secret is in it."""
-        return msgspec.json.format(msgspec.json.encode(self._public())).decode() + "\n"
+        return settings_text(self.run)
 
     def settings_digest(self) -> str:
         """Changes when pods must be told anew. A policy is not among that: they follow the store's."""
-        lasting = {key: value for key, value in self._public().items() if key != "policy"}
+        lasting = {key: value for key, value in _public(self.run).items() if key != "policy"}
         return hashlib.sha256(msgspec.json.encode(lasting)).hexdigest()[:16]
 
-    def _public(self) -> dict[str, Any]:
-        told: dict[str, Any] = msgspec.to_builtins(self.run)
-        return {key: value for key, value in told.items() if key not in NO_SETTINGS}
+
+def settings_text(run: Run) -> str:
+    """The file that gateways and archiver read (docs/images.md): no secret is in it."""
+    return msgspec.json.format(msgspec.json.encode(_public(run))).decode() + "\n"
+
+
+def _public(run: Run) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(run)
+    return {key: value for key, value in told.items() if key not in NO_SETTINGS}
 
 
 def dns_name(*parts: str) -> str:
