@@ -27,9 +27,9 @@ from tests.docs.pages import Block
 
 from podium import project
 
-SECONDS = 90.0
-SAID = ("8080", "5000", "4222")
-"""The ports that pages say: an endpoint's, a registry's, a broker's. A session has ports of its own."""
+SECONDS = 150.0
+SAID = ("8080", "8081", "8090", "5000", "4222")
+"""The ports that pages say. A session has ports of its own."""
 
 PORTS = range(12_000, 20_000)
 _UP = "podium up"

@@ -41,13 +41,31 @@ def engine() -> Iterator[Mapping[str, str]]:
     """What makes `podman` use a store of its own, where nothing is left."""
     needed("podman", "runc", "docker-registry")
     folder = Path(tempfile.mkdtemp(prefix="podman-"))  # it refuses long names
+    places = {"root": folder / "root", "runroot": folder / "runroot"}
+    configured = {"CONTAINERS_CONF": str(CONF)}
+    options = [word for name, place in places.items() for word in (f"--{name}", str(place))]
+    driver = podman(configured, *options, "info", "--format", "{{.Store.GraphDriverName}}")
     storage = folder / "storage.conf"
-    storage.write_text(f'[storage]\nrunroot = "{folder}/runroot"\ngraphroot = "{folder}/root"\n')
-    environment = {"CONTAINERS_CONF": str(CONF), "CONTAINERS_STORAGE_CONF": str(storage)}
-    yield environment
-    remove = ["podman", "rm", "--all", "--force", "--time", "5"]
-    subprocess.run(remove, env={**os.environ, **environment}, capture_output=True, timeout=60, check=False)
+    storage.write_text(
+        f'[storage]\ndriver = "{driver}"\ngraphroot = "{places["root"]}"\nrunroot = "{places["runroot"]}"\n'
+    )
+    configured["CONTAINERS_STORAGE_CONF"] = str(storage)
+    yield configured
+    podman(configured, "rm", "--all", "--force", "--time", "5")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def podman(configured: Mapping[str, str], *words: str) -> str:
+    done = subprocess.run(
+        ["podman", *words],
+        env={**os.environ, **configured},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 @pytest.mark.timeout(420)
