@@ -23,7 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
-from tests.docs.pages import Block
+from tests.docs.pages import Block, blocks
 
 from podium import project
 
@@ -73,10 +73,15 @@ class Terminal:
         if self._up is not None:
             self._interrupt()
         subprocess.run(["podium", "down"], cwd=self.folder, env=self._env, capture_output=True, check=False)
-        for process in self._beside:
+        for process in reversed(self._beside):  # who needs the broker goes before it
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=SECONDS)
+
+    def follow(self, page: Path) -> None:
+        """Do all of a page, from its first block to its last."""
+        for block in blocks(page):
+            self.do(block)
 
     def do(self, block: Block) -> None:
         """Raises AssertionError where something else comes than the page says."""

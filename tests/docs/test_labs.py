@@ -27,8 +27,7 @@ AZURE = "**Needs an Azure subscription"
 @pytest.mark.parametrize("name", PLAIN)
 def test_a_lab_shows_what_its_reader_sees(name: str, tmp_path: Path) -> None:
     with Terminal(tmp_path) as terminal:
-        for block in blocks(LABS / name):
-            terminal.do(block)
+        terminal.follow(LABS / name)
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +74,7 @@ def test_a_lab_with_containers_shows_what_its_reader_sees(
     name: str, tmp_path: Path, base: str, engine: Mapping[str, str]
 ) -> None:
     with Terminal(tmp_path, base=base, environment=engine) as terminal:
-        for block in blocks(LABS / name):
-            terminal.do(block)
+        terminal.follow(LABS / name)
 
 
 def test_every_lab_is_done_and_in_the_index() -> None:

@@ -60,7 +60,7 @@ class _Helped(msgspec.Struct, rename="pascal"):
 def credentials_of(host: str, environment: Mapping[str, str]) -> Credentials | None:
     """None where nobody has logged in. Raises Denied for a file or a helper that does not work."""
     for path in _config_paths(environment):
-        if found := _in(path, host, environment):
+        if found := _read(path, host, environment):
             return found
     return None
 
@@ -75,7 +75,7 @@ def _config_paths(environment: Mapping[str, str]) -> list[Path]:
     return [docker / "config.json", podman / "auth.json"]
 
 
-def _in(path: Path, host: str, environment: Mapping[str, str]) -> Credentials | None:
+def _read(path: Path, host: str, environment: Mapping[str, str]) -> Credentials | None:
     try:
         config = msgspec.json.decode(path.read_bytes(), type=_Config)
     except FileNotFoundError:
