@@ -1,7 +1,8 @@
 """Somebody at a terminal who does what a page says, and compares what comes with what the page shows.
 
 In a `console` block lines after `$ ` are commands and the others what they print; `^C` is a Ctrl-C to the
-`podium up` in the foreground. A block with a file's name is written to that file, other Python is run.
+`podium up` in the foreground. A command that ends with `&` runs beside the others until the page is done. A
+block with a file's name is written to that file, other Python is run.
 
 What differs from run to run (ids, numbers, column widths) is made alike before it is compared; a line `…`
 stands for any lines, and a `…` at a line's end for the rest of it.
@@ -17,19 +18,22 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
-from tests.docs.pages import Block
+from tests.docs.pages import Block, blocks
 
 from podium import project
 
-SECONDS = 90.0
-PORT = "8080"
-"""What pages say; a session has a port of its own."""
+SECONDS = 150.0
+SAID = ("8080", "8081", "8090", "5000", "4222")
+"""The ports that pages say. A session has ports of its own."""
 
 PORTS = range(12_000, 20_000)
 _UP = "podium up"
+_BUILD = "podium build"
 _ALIKE = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}|\b[0-9a-f]{64}\b|\b[0-9a-f]{12}\b"), "ID"),
     (re.compile(r"\b\d[\d,.:-]*\b(?:e-\d+)?%?"), "N"),
@@ -39,18 +43,27 @@ _ALIKE = (
 
 
 class Terminal:
-    """One session in a folder. `with` ends what it has left running."""
+    """One session in a folder. `with` ends what it has left running.
 
-    def __init__(self, folder: Path) -> None:
+    `base` is the image that `podium build` stands on here, where Docker's hub cannot be reached;
+    `environment` comes on top of this process's own.
+    """
+
+    def __init__(
+        self, folder: Path, *, base: str = "", environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.folder = folder
         self._home = folder
-        self._port = free_port()
+        self._ports = free_ports()
+        self._base = base
         self._up: subprocess.Popen[str] | None = None
+        self._beside: list[subprocess.Popen[bytes]] = []
         self._env = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PODIUM_TRUST": str(folder / "trust"),
             "PYTHONUNBUFFERED": "1",
+            **environment,
         }
 
     def __enter__(self) -> Terminal:
@@ -60,6 +73,15 @@ class Terminal:
         if self._up is not None:
             self._interrupt()
         subprocess.run(["podium", "down"], cwd=self.folder, env=self._env, capture_output=True, check=False)
+        for process in reversed(self._beside):  # who needs the broker goes before it
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=SECONDS)
+
+    def follow(self, page: Path) -> None:
+        """Do all of a page, from its first block to its last."""
+        for block in blocks(page):
+            self.do(block)
 
     def do(self, block: Block) -> None:
         """Raises AssertionError where something else comes than the page says."""
@@ -88,13 +110,17 @@ class Terminal:
             self._run(["bash", "-c", " && ".join(before) or "true"])
             self.folder /= last.removeprefix("cd ")
             return []
-        return self._run(["bash", "-c", self._with_port(command)])
+        if command.endswith(" &"):
+            return self._start_beside(command.removesuffix(" &"))
+        return self._run(["bash", "-c", self._as_here(command)])
 
-    def _with_port(self, command: str) -> str:
-        command = command.replace(f"localhost:{PORT}", f"localhost:{self._port}").replace(
-            "curl ", "curl -sS "
-        )
-        return command.replace(_UP, f"{_UP} --port {self._port}")
+    def _as_here(self, command: str) -> str:
+        """The command with this session's ports and base, and a curl that shows no progress."""
+        command = re.sub(rf"\b({'|'.join(SAID)})\b", lambda said: str(self._ports[said[0]]), command)
+        command = command.replace("curl ", "curl -sS ")
+        if self._base:
+            command = command.replace(_BUILD, f"{_BUILD} --base {self._base}")
+        return command.replace(_UP, f"{_UP} --port {self._ports['8080']}")
 
     def _run(self, words: list[str]) -> list[str]:
         done = subprocess.run(
@@ -112,14 +138,31 @@ class Terminal:
         return self._as_shown(done.stdout)
 
     def _as_shown(self, output: str) -> list[str]:
-        home = str(self._home)
-        return output.replace(f":{self._port}", f":{PORT}").replace(home, "").rstrip().splitlines()
+        for said, port in self._ports.items():
+            output = output.replace(f":{port}", f":{said}")
+        return output.replace(str(self._home), "").rstrip().splitlines()
+
+    # --- what runs beside -------------------------------------------------------------------
+
+    def _start_beside(self, command: str) -> list[str]:
+        """Returns when each port that the command names is open."""
+        here = self._as_here(command)
+        self._beside.append(
+            subprocess.Popen(["bash", "-c", here], cwd=self.folder, env=self._env, start_new_session=True)
+        )
+        give_up = time.monotonic() + SECONDS
+        for port in (port for port in self._ports.values() if str(port) in here):
+            while not is_open(port):
+                assert self._beside[-1].poll() is None, f"$ {command} &: it has ended"
+                assert time.monotonic() < give_up, f"$ {command} &: nothing listens on port {port}"
+                time.sleep(0.05)
+        return []
 
     # --- what runs in the foreground --------------------------------------------------------
 
     def _start_up(self) -> list[str]:
         self._up = subprocess.Popen(
-            ["podium", "up", "--port", str(self._port)],
+            ["podium", "up", "--port", str(self._ports["8080"])],
             cwd=self.folder,
             env=self._env,
             stdout=subprocess.PIPE,
@@ -153,19 +196,38 @@ class Terminal:
             time.sleep(0.2)
 
 
-def free_port() -> int:
-    """One that no outgoing connection gets: it must still be free when a page starts its node again."""
-    for port in random.sample(PORTS, len(PORTS)):
-        with socket.socket() as probe, suppress(OSError):
+def free_ports() -> dict[str, int]:
+    """One for each that pages say. No outgoing connection gets them: they must still be free when a page
+    starts its node again."""
+    chosen = dict(
+        zip(SAID, (port for port in random.sample(PORTS, len(PORTS)) if is_free(port)), strict=False)
+    )
+    assert len(chosen) == len(SAID), f"too few free ports in {PORTS}"
+    return chosen
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
             probe.bind(("127.0.0.1", port))
-            return port
-    raise OSError(f"no free port in {PORTS}")
+        except OSError:
+            return False
+        return True
+
+
+def is_open(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("localhost", port), timeout=1):
+        return True
+    return False
 
 
 def commands(text: str) -> list[tuple[str, list[str]]]:
-    """Each command of a console block, with the lines that are shown after it."""
+    """Each command of a console block, with the lines that are shown after it.
+
+    A command whose line ends with a backslash goes on in the next one.
+    """
     found: list[tuple[str, list[str]]] = []
-    for line in text.rstrip().splitlines():
+    for line in re.sub(r" \\\n +", " ", text).rstrip().splitlines():
         if line.startswith("$ ") or line == "^C":
             found.append((line.removeprefix("$ "), []))
         else:

@@ -18,8 +18,7 @@ TEMPLATE = ROOT / "src" / "podium" / "cli" / "template"
 @pytest.mark.parametrize("name", DONE)
 def test_a_reader_who_does_what_the_page_says_sees_what_it_shows(name: str, tmp_path: Path) -> None:
     with Terminal(tmp_path) as terminal:
-        for block in blocks(ROOT / name):
-            terminal.do(block)
+        terminal.follow(ROOT / name)
 
 
 @pytest.mark.parametrize("page", markdown(), ids=lambda page: str(page.relative_to(ROOT)))

@@ -60,6 +60,12 @@ def test_the_readme_and_the_guides_name_no_command_that_is_not_there() -> None:
         assert named <= {*COMMANDS, *HIDDEN}, name_of(page)
 
 
+def test_no_message_names_a_command_that_is_not_there() -> None:
+    for source in SOURCES:
+        named = set(re.findall(r"`podium ([a-z]+)", source.read_text()))
+        assert named <= {*COMMANDS, *HIDDEN}, name_of(source)
+
+
 # --- podium.toml ----------------------------------------------------------------------------
 
 

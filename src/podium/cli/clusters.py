@@ -39,7 +39,10 @@ def plan_here(project: Project, *, namespace: str | None = None, images: str | N
 
 
 def run_here(project: Project, reason: str) -> Run:
-    """What processes elsewhere are told: the project file's contenders, the newest where it pins none."""
+    """What processes elsewhere are told: the project file's contenders, the newest where it pins none.
+
+    Raises ProjectError for models that do not fit the endpoint.
+    """
     candidates = candidates_of_file(FolderRegistry(project.registry_dir), project)
     policy = policy_of(project, [each.contender for each in candidates])
     contract = contract_of(project, candidates)

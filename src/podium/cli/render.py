@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from podium.cli.clusters import plan_here
+from podium.cli.clusters import plan_here, run_here
 from podium.cli.control import project_here
 from podium.cli.render_azure import azure
 from podium.cli.render_docker import docker
@@ -15,6 +15,8 @@ from podium.cli.writing import write_files
 from podium.cluster.chart import chart
 from podium.cluster.manifests import manifests
 from podium.cluster.plan import ClusterPlan
+from podium.environment import text_of
+from podium.project import FILE
 from podium.yaml_text import yaml
 
 
@@ -48,6 +50,12 @@ def kubernetes(namespace: str | None, images: str | None, out: Path | None, helm
     write_files(out, files)
     click.echo(f"{len(files)} files in {out}: {', '.join(files)}")
     click.echo(_secrets_words(plan))
+
+
+@render.command()
+def settings() -> None:
+    """The settings file of the gateway's image, to the screen; no secret is in it."""
+    click.echo(text_of(run_here(project_here(), f"{FILE}, rendered")), nl=False)
 
 
 def _secrets_words(plan: ClusterPlan) -> str:

@@ -15,7 +15,7 @@ from podium.errors import DamagedBlob, ImageError
 from podium.images.build import EPOCH, labels_of
 from podium.images.contents import MODELS, package
 from podium.models import manifest as manifests
-from podium.models.digest import SHORT, digest_of
+from podium.models.digest import SHORT, digest_of, verify
 from podium.oci import layers
 from podium.oci.documents import (
     CONFIG,
@@ -35,7 +35,11 @@ DIGEST = "podium.digest"
 
 
 def wrap(folder: Path, digest: str, store: Layout) -> Descriptor:
-    """Put a package into the store as an artifact. The same package is always the same digest."""
+    """Put a package into the store as an artifact. The same package is always the same digest.
+
+    Raises DigestMismatch for a damaged one: who pulls it would refuse it too, but only then.
+    """
+    verify(folder, digest)
     labels = labels_of(manifests.read(folder), digest)
     layer = layers.build(package(folder), store)
     config = ImageConfig(

@@ -17,6 +17,7 @@ from podium.images import contents, wheels
 from podium.images.base import Base, bring, check_python
 from podium.images.wheels import Target, Wheel
 from podium.models import manifest as manifests
+from podium.models.digest import verify
 from podium.models.requirements import FILE as REQUIREMENTS
 from podium.models.requirements import locked, of_extra
 from podium.oci import layers
@@ -95,7 +96,9 @@ def model_plan(package: Path, digest: str, number: int, *, trusted: bool, extras
     """A worker of one model version. `trusted` puts it on the image's own trust list.
 
     Raises MissingExtra where what an extra brings is not installed here: its versions are those of here.
+    Raises DigestMismatch for a damaged package: its worker would refuse it too, but only where it runs.
     """
+    verify(package, digest)
     manifest = manifests.read(package)
     own = dict(_LOCKED.findall((package / REQUIREMENTS).read_text()))
     files = [*contents.package(package)]

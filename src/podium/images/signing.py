@@ -92,7 +92,7 @@ def verify(digest: str, key: Path, store: Layout, repository: Repository) -> Non
     where = f"{repository.host}/{repository.name}@{digest}"
     signatures = _signatures(digest, repository)
     if not signatures:
-        raise Unsigned(f"{where} is not signed: `podium sign` signs it, for who has the private key")
+        raise Unsigned(f"{where} is not signed: `podium build` and `podium push` sign with `--sign KEY`")
     for layer in signatures:
         repository.fetch(layer, store)
         payload = store.read(layer)

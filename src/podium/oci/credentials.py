@@ -1,13 +1,15 @@
 """Who we are to a registry: what `docker login`, `podman login` or a credential helper keeps.
 
-Looked at in this order: `$REGISTRY_AUTH_FILE`, `$DOCKER_CONFIG/config.json`, `~/.docker/config.json`. In a
-file, a helper for the registry (`credHelpers`) wins over `credsStore`, and that over what the file holds.
+Where `$REGISTRY_AUTH_FILE` names a file, it is that; else Docker's, `$DOCKER_CONFIG/config.json` or
+`~/.docker/config.json`, then podman's, `$XDG_RUNTIME_DIR/containers/auth.json`. In a file, a helper for the
+registry (`credHelpers`) wins over `credsStore`, and that over what the file holds.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -57,7 +59,23 @@ class _Helped(msgspec.Struct, rename="pascal"):
 
 def credentials_of(host: str, environment: Mapping[str, str]) -> Credentials | None:
     """None where nobody has logged in. Raises Denied for a file or a helper that does not work."""
-    path = _config_path(environment)
+    for path in _config_paths(environment):
+        if found := _read(path, host, environment):
+            return found
+    return None
+
+
+def _config_paths(environment: Mapping[str, str]) -> list[Path]:
+    if named := environment.get("REGISTRY_AUTH_FILE"):
+        return [Path(named)]
+    home = Path(environment.get("HOME", "~")).expanduser()
+    docker = Path(environment.get("DOCKER_CONFIG") or home / ".docker")
+    session = environment.get("XDG_RUNTIME_DIR")
+    podman = Path(session) / "containers" if session else Path("/run/containers") / str(os.getuid())
+    return [docker / "config.json", podman / "auth.json"]
+
+
+def _read(path: Path, host: str, environment: Mapping[str, str]) -> Credentials | None:
     try:
         config = msgspec.json.decode(path.read_bytes(), type=_Config)
     except FileNotFoundError:
@@ -72,15 +90,6 @@ def credentials_of(host: str, environment: Mapping[str, str]) -> Credentials | N
         if key in config.auths:
             return _kept(config.auths[key], host, path)
     return None
-
-
-def _config_path(environment: Mapping[str, str]) -> Path:
-    if named := environment.get("REGISTRY_AUTH_FILE"):
-        return Path(named)
-    folder = environment.get("DOCKER_CONFIG")
-    return (
-        Path(folder) if folder else Path(environment.get("HOME", "~")).expanduser() / ".docker"
-    ) / "config.json"
 
 
 def _helped(helper: str, key: str, environment: Mapping[str, str]) -> Credentials | None:

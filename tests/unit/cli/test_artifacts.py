@@ -16,7 +16,7 @@ from tests.registries import RunningRegistry, guarded_registry
 from podium.cli import podium
 from podium.cli.artifacts import packages_at
 from podium.cli.build import PLATFORM
-from podium.errors import DamagedBlob, Unsigned
+from podium.errors import DamagedBlob, DigestMismatch, NoSuchImage, Unsigned
 from podium.images import build as building
 from podium.images import sbom
 from podium.models.digest import digest_of
@@ -117,6 +117,20 @@ def test_the_package_is_where_kserve_looks(project: Path, say: Say, registry: Ru
                 "models",
                 "models/manifest.json",
             }
+
+
+@pytest.mark.parametrize("words", [("push", "sum"), ("build", "sum", "--push", "-t")])
+def test_a_damaged_package_does_not_leave_this_machine(
+    project: Path, say: Say, registry: RunningRegistry, words: tuple[str, ...]
+) -> None:
+    samples = packaged(project) / "samples.json"
+    samples.chmod(0o644)
+    samples.write_bytes(samples.read_bytes().replace(b"3.0", b"4.0"))
+    failed = say(*words, f"{registry.host}/models/damaged:1")
+    assert isinstance(failed.exception, DigestMismatch)
+    there = Repository(Reference.parse(f"{registry.host}/models/damaged"), registry.access)
+    with there, pytest.raises(NoSuchImage):
+        there.manifest("1")
 
 
 def test_a_package_that_lies_about_its_digest_is_refused(

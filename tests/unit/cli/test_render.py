@@ -14,6 +14,7 @@ from tests.unit.cluster.plans import LARGE, SMALL
 from podium.cli import clusters
 from podium.cli import render as command
 from podium.cli.deploy import stream_secret
+from podium.environment import run_of
 from podium.errors import ProjectError
 from podium.project import load
 
@@ -53,6 +54,20 @@ def test_a_chart_needs_a_folder(run: Run, tmp_path: Path) -> None:
     assert run("--helm").exit_code == 2
     run("--helm", "--out", str(tmp_path))
     assert (tmp_path / "Chart.yaml").exists()
+
+
+def test_the_settings_file_is_what_an_image_reads_and_holds_no_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(command, "project_here", lambda: None)
+    monkeypatch.setattr(command, "run_here", lambda project: LARGE.run)
+    said = CliRunner().invoke(command.render, ["settings"]).output
+    assert "digest-of-a-key" not in said
+    file = tmp_path / "settings.json"
+    file.write_text(said)
+    told = run_of({"PODIUM_SETTINGS": str(file), "PODIUM_STREAM": "nats://broker:4222"})
+    assert (told.policy, told.inputs, told.workers) == (LARGE.run.policy, LARGE.run.inputs, LARGE.run.workers)
+    assert (told.stream, told.admin_key) == ("nats://broker:4222", "")
 
 
 IMAGES = '[kubernetes]\nimages = "r.example/x"\n'

@@ -158,6 +158,17 @@ def test_a_credential_helper_is_asked(guarded: RunningRegistry, tmp_path: Path, 
         there.manifest("1")
 
 
+def test_what_podman_keeps_is_used_where_docker_keeps_nothing(
+    guarded: RunningRegistry, tmp_path: Path, layout: Layout
+) -> None:
+    kept = docker_config(tmp_path / "containers", guarded.host, USER, PASSWORD)
+    (Path(kept["DOCKER_CONFIG"]) / "config.json").rename(tmp_path / "containers" / "auth.json")
+    docker_config(tmp_path / ".docker", "elsewhere.example", USER, "other")
+    environment = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    with opened(guarded, "team/model", Access(ca=guarded.ca, environment=environment)) as there:
+        there.push(layout.put(b"by podman", KIND), layout)
+
+
 # --- one clear line -------------------------------------------------------------------------
 
 
