@@ -255,6 +255,51 @@ def test_an_upload_that_always_breaks_off_says_where(plain: RunningRegistry, lay
         assert not there.has(blob.digest)
 
 
+def test_a_download_that_breaks_off_begins_anew(
+    plain: RunningRegistry, layout: Layout, tmp_path: Path
+) -> None:
+    blob = layout.put(os.urandom(500_000), KIND)
+    with opened(plain, "team/short") as there:
+        there.push(blob, layout)
+    here = Layout(tmp_path / "here")
+    with (
+        cutting(plain.port, back=(200_000, 300_000)) as (port, _),
+        Repository(Reference.parse(f"127.0.0.1:{port}/team/short"), plain.access) as there,
+    ):
+        there.fetch(blob, here)
+    assert here.read(blob) == layout.read(blob)
+
+
+def test_a_download_that_always_breaks_off_is_no_damaged_blob(
+    plain: RunningRegistry, layout: Layout, tmp_path: Path
+) -> None:
+    blob = layout.put(os.urandom(500_000), KIND)
+    with opened(plain, "team/shorter") as there:
+        there.push(blob, layout)
+    here = Layout(tmp_path / "here")
+    with (
+        cutting(plain.port, back=(200_000,) * 50) as (port, _),
+        Repository(Reference.parse(f"127.0.0.1:{port}/team/shorter"), plain.access) as there,
+        pytest.raises(ImageRegistryAway, match=r"broke off again and again: after \d+ of 500000 bytes"),
+    ):
+        there.fetch(blob, here)
+    assert not list(here.folder.rglob("*.*")), "nothing half-done is left"
+
+
+def test_a_registry_that_dies_half_way_is_waited_for_and_then_named(
+    tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = layout.put(BLOB, KIND)
+    with plain_registry(tmp_path / "registry") as registry:
+        there = opened(registry, "team/dead")
+        assert not there.has(blob.digest)
+    tried: list[float] = []
+    monkeypatch.setattr(transport.time, "sleep", tried.append)
+    with there, pytest.raises(ImageRegistryAway, match=r"broke off 4 times: .* cannot be reached"):
+        there.push(blob, layout)
+    assert tried == [*transport.PAUSES]
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "said"),
     [
@@ -283,13 +328,17 @@ def test_a_registry_that_refuses_half_way_is_quoted(
 
 @contextmanager
 def cutting(
-    target: int, *, after: tuple[int, ...] = (), before_piece: tuple[int, ...] = ()
+    target: int,
+    *,
+    after: tuple[int, ...] = (),
+    before_piece: tuple[int, ...] = (),
+    back: tuple[int, ...] = (),
 ) -> Iterator[tuple[int, list[int]]]:
     """A way to a port that breaks off: the first connections after so many bytes, or at the start of their
-    n-th piece; later ones never.
+    n-th piece, or after so many bytes on the way back; later ones never.
     """
     listening = socket.create_server(("127.0.0.1", 0))
-    left, pieces = list(after), list(before_piece)
+    left, pieces, backs = list(after), list(before_piece), list(back)
     passed: list[int] = []
 
     def copy(source: socket.socket, sink: socket.socket, limit: float, allowed: float, count: bool) -> None:
@@ -307,12 +356,12 @@ def cutting(
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
-    def connect(client: socket.socket, limit: float, allowed: float) -> None:
+    def connect(client: socket.socket, limit: float, allowed: float, answered: float) -> None:
         with client, socket.create_connection(("127.0.0.1", target)) as server:
-            back = threading.Thread(target=copy, args=(server, client, float("inf"), float("inf"), False))
-            back.start()
+            answers = threading.Thread(target=copy, args=(server, client, answered, float("inf"), False))
+            answers.start()
             copy(client, server, limit, allowed, True)
-            back.join()
+            answers.join()
 
     def accept() -> None:
         with suppress(OSError):
@@ -320,7 +369,8 @@ def cutting(
                 client, _ = listening.accept()
                 limit = left.pop(0) if left else float("inf")
                 allowed = pieces.pop(0) if pieces else float("inf")
-                threading.Thread(target=connect, args=(client, limit, allowed), daemon=True).start()
+                answered = backs.pop(0) if backs else float("inf")
+                threading.Thread(target=connect, args=(client, limit, allowed, answered), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
     try:
