@@ -137,6 +137,9 @@ def test_a_registry_that_wants_tokens_gets_them(identity: bool, tmp_path: Path, 
         with opened(registry, "team/model", Access(environment=environment)) as there:
             there.push(layout.put(BLOB, KIND), layout)
             assert there.has(f"sha256:{hashlib.sha256(BLOB).hexdigest()}")
+        with opened(registry, "team/mounted", Access(environment=environment)) as there:
+            blob = layout.put(BLOB, KIND)
+            assert there.push(blob, layout, mount_from="team/model") == 0, "the token lets us mount"
         nobody = Access(environment={"HOME": str(tmp_path)})
         with opened(registry, "team/model", nobody) as there, pytest.raises(Denied, match="logging in"):
             there.manifest("1")
@@ -156,6 +159,19 @@ def test_a_credential_helper_is_asked(guarded: RunningRegistry, tmp_path: Path, 
         pytest.raises(Denied, match="docker-credential-tests, which is not in PATH"),
     ):
         there.manifest("1")
+
+
+def test_what_podman_keeps_is_found_where_docker_has_nothing(
+    guarded: RunningRegistry, tmp_path: Path, layout: Layout
+) -> None:
+    kept = docker_config(tmp_path / "kept", guarded.host, USER, PASSWORD)["DOCKER_CONFIG"]
+    (tmp_path / "run" / "containers").mkdir(parents=True)
+    (Path(kept) / "config.json").rename(tmp_path / "run" / "containers" / "auth.json")
+    (tmp_path / ".docker").mkdir()
+    (tmp_path / ".docker" / "config.json").write_text('{"auths": {"elsewhere.example.com": {}}}')
+    environment = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "run")}
+    with opened(guarded, "team/model", Access(ca=guarded.ca, environment=environment)) as there:
+        there.push(layout.put(b"podman", KIND), layout)
 
 
 # --- one clear line -------------------------------------------------------------------------
