@@ -23,6 +23,9 @@ import pytest
 from podium.oci.repository import Access
 
 USER, PASSWORD = "user", "pass:word"
+SECRET = "others/secret"
+"""A repository for which nobody gets a token."""
+
 START_SECONDS = 20.0
 
 
@@ -168,7 +171,8 @@ def _token_server(folder: Path) -> Iterator[str]:
             self._give(form.get("refresh_token") == ["identity"], form)
 
         def _give(self, known: bool, asked: Mapping[str, list[str]]) -> None:
-            scopes = [scope for each in asked["scope"] for scope in each.split()]
+            asked_for = [scope for each in asked["scope"] for scope in each.split()]
+            scopes = [scope for scope in asked_for if not scope.startswith(f"repository:{SECRET}:")]
             body = json.dumps({"token": _token(folder, scopes)}).encode() if known else b"{}"
             self.send_response(200 if known else 401)
             self.send_header("Content-Length", str(len(body)))

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from tests.registries import (
     PASSWORD,
+    SECRET,
     USER,
     RunningRegistry,
     docker_config,
@@ -140,6 +141,8 @@ def test_a_registry_that_wants_tokens_gets_them(identity: bool, tmp_path: Path, 
         with opened(registry, "team/mounted", Access(environment=environment)) as there:
             blob = layout.put(BLOB, KIND)
             assert there.push(blob, layout, mount_from="team/model") == 0, "the token lets us mount"
+        with opened(registry, "team/sent", Access(environment=environment)) as there:
+            assert there.push(blob, layout, mount_from=SECRET) == blob.size, "we may not read there"
         nobody = Access(environment={"HOME": str(tmp_path)})
         with opened(registry, "team/model", nobody) as there, pytest.raises(Denied, match="logging in"):
             there.manifest("1")
