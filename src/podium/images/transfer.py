@@ -12,8 +12,10 @@ from pathlib import Path
 from podium.errors import ImageError
 from podium.oci.documents import INDEXES, Descriptor, Index, Manifest, decode
 from podium.oci.layout import Layout
-from podium.oci.reference import LayoutReference, Reference
+from podium.oci.reference import LATEST, LayoutReference, Reference
 from podium.oci.repository import Access, Repository
+
+ONE_PLATFORM = "a docker archive holds one platform: --platform with one, or --output oci:FOLDER"
 
 Told = Callable[[Descriptor, int], None]
 """Told of each blob once it is there, and how many bytes of it went up."""
@@ -36,8 +38,13 @@ def push(
     *,
     base: Reference | LayoutReference | None = None,
     told: Told = lambda blob, sent: None,
+    beside: Callable[[Repository], None] = lambda repository: None,
 ) -> Pushed:
-    """Blobs first, then manifests, the tag last: who pulls meanwhile sees the old image or the new one."""
+    """Blobs first, then manifests, what `beside` puts beside them (bills, signatures), the tag last.
+
+    Who pulls by the tag meanwhile sees the old image or the new one, whole and signed; so they do where it
+    ends half-way.
+    """
     from_base = base.name if isinstance(base, Reference) and base.host == reference.host else ""
     with Repository(reference, access) as repository:
         for manifest in manifests_of(top, store):
@@ -46,7 +53,9 @@ def push(
                 told(blob, repository.push(blob, store, mount_from=from_base))
             if manifest.digest != top.digest:
                 repository.put_manifest(store.read(manifest), manifest.media_type, manifest.digest)
-        put = repository.put_manifest(store.read(top), top.media_type, reference.tag or top.digest)
+        put = repository.put_manifest(store.read(top), top.media_type, top.digest)
+        beside(repository)
+        repository.put_manifest(store.read(top), top.media_type, reference.tag or LATEST)
         return Pushed(reference=reference.at(put.digest), digest=put.digest, sent=repository.sent)
 
 
@@ -89,7 +98,7 @@ def to_layout(top: Descriptor, store: Layout, folder: Path, tag: str) -> None:
 def to_docker_archive(top: Descriptor, store: Layout, file: Path, name: str) -> None:
     """What `docker load` and `podman load` read: one platform."""
     if top.media_type in INDEXES:
-        raise ImageError("a docker archive holds one platform: --platform with one, or --output oci:FOLDER")
+        raise ImageError(ONE_PLATFORM)
     manifest = decode(store.read(top), Manifest, what=top.digest)
     paths = {blob.digest: f"{blob.digest.removeprefix('sha256:')}.tar.gz" for blob in manifest.layers}
     config = f"{manifest.config.digest.removeprefix('sha256:')}.json"

@@ -16,9 +16,9 @@ from tests.registries import RunningRegistry, guarded_registry
 from podium.cli import podium
 from podium.cli.artifacts import packages_at
 from podium.cli.build import PLATFORM
-from podium.errors import DamagedBlob, Unsigned
+from podium.errors import DamagedBlob, ImageRegistryAway, Unsigned
 from podium.images import build as building
-from podium.images import sbom
+from podium.images import sbom, signing
 from podium.models.digest import digest_of
 from podium.oci.documents import ImageConfig, Index, Manifest, decode
 from podium.oci.layout import Layout
@@ -177,10 +177,47 @@ def test_openssl_alone_verifies_a_signature(
     assert json.loads(payload.read_bytes())["critical"]["image"]["docker-manifest-digest"] == digest
 
 
-def test_a_key_that_is_none_is_said(project: Path, say: Say, registry: RunningRegistry, keys: Path) -> None:
-    name = f"{registry.host}/models/keyless:1"
-    failed = say("push", "sum", name, "--sign", str(keys / "ours.pub"))
-    assert "is no private key in PEM" in str(failed.exception)
+@pytest.mark.usefixtures("no_libraries")
+def test_a_key_that_is_none_is_said_before_anything_is_pushed(
+    project: Path, say: Say, registry: RunningRegistry, keys: Path, tmp_path: Path
+) -> None:
+    name, sign = f"{registry.host}/models/keyless:1", ("--sign", str(keys / "ours.pub"))
+    for words in (
+        ("push", "sum", name),
+        ("build", "sum", "-t", name, "--base", str(small(tmp_path / "base")), "--push"),
+    ):
+        failed = say(*words, *sign)
+        assert "is no private key in PEM" in str(failed.exception)
+    assert "has no 1" in str(say("pull", name).exception)
+
+
+@pytest.mark.usefixtures("no_libraries")
+def test_what_could_not_be_signed_has_no_tag(
+    project: Path,
+    say: Say,
+    registry: RunningRegistry,
+    keys: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever pulls by a tag and wants a signature would be refused meanwhile, or for good."""
+
+    def fail(*_: object) -> None:
+        raise ImageRegistryAway("broke off")
+
+    monkeypatch.setattr(signing, "sign", fail)
+    name, sign = f"{registry.host}/models/half:1", ("--sign", str(keys / "ours.key"))
+    base = str(small(tmp_path / "base"))
+    for words in (("push", "sum", name), ("build", "sum", "-t", name, "--base", base, "--push")):
+        assert "broke off" in str(say(*words, *sign).exception)
+        assert "has no 1" in str(say("pull", name).exception)
+
+
+def test_a_name_without_a_tag_is_the_latest(project: Path, say: Say, registry: RunningRegistry) -> None:
+    name = f"{registry.host}/models/untagged"
+    assert say("push", "sum", name).exit_code == 0
+    assert say("pull", f"{name}:latest").exit_code == 0
+    assert say("pull", name).exit_code == 0
 
 
 # --- images ---------------------------------------------------------------------------------
@@ -273,6 +310,13 @@ def test_a_docker_archive_is_what_docker_loads(project: Path, say: Say, tmp_path
         (("build", "sum", "-t", "UPPER/x"), "is no image's name"),
         (("build", "sum", "-t", "localhost/x", "--output", "zip:x"), "it is oci:DIR or docker-archive:FILE"),
         (("build", "sum", "-t", "localhost/x", "--platform", "arm"), "'arm' is no platform"),
+        (
+            (
+                *("build", "sum", "-t", "localhost/x", "--output", "docker-archive:x"),
+                *("--base", "oci:/nowhere", "--platform", "linux/amd64,linux/arm64"),
+            ),
+            "a docker archive holds one platform",
+        ),
         (("build", "sum", "-t", "localhost/x", "--base", "oci:/nowhere"), "/nowhere is no OCI layout"),
         (("build", "some", "-t", "localhost/x"), "there is no version of 'some'"),
     ],
