@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import tarfile
 from dataclasses import dataclass
 
 from podium.errors import ImageError, WrongPlatform
 from podium.images.wheels import Target
+from podium.oci import layers
 from podium.oci.documents import (
     INDEXES,
     LAYER,
@@ -136,7 +136,7 @@ def _python_of(base: Base, store: Layout) -> set[str]:
             return {".".join(value.split(".")[:2])}
     found = set()
     for layer in base.layers:
-        with tarfile.open(store.path(layer.digest)) as tar:
+        with layers.reading(layer, store, what=base.name) as tar:
             for info in tar:
                 if match := _PYTHON.fullmatch(info.name.removeprefix("./")):
                     found.add(match[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -112,8 +113,10 @@ def to_docker_archive(top: Descriptor, store: Layout, file: Path, name: str) -> 
             _add(tar, "manifest.json", json.dumps(listed).encode())
         made.replace(file)
     except OSError as error:
-        made.unlink(missing_ok=True)
-        raise ImageError(f"cannot write {file}: {error.strerror}") from None
+        raise ImageError(f"cannot write {file}: {error.strerror}; nothing of it is kept") from None
+    finally:
+        with suppress(OSError):
+            made.unlink()  # where it ended half-way, by Ctrl-C too
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -175,9 +175,13 @@ class Repository:
         raise ImageRegistryAway(f"{self.host} leads in circles for {blob.digest}")
 
     def push(self, blob: Descriptor, layout: Layout, *, mount_from: str = "") -> int:
-        """Let the registry have a blob; returns the bytes that went up, 0 where it had it."""
+        """Let the registry have a blob; returns the bytes that went up, 0 where it had it.
+
+        Raises DamagedBlob for one that is damaged here.
+        """
         if self.has(blob.digest):
             return 0
+        layout.checked(blob)  # the registry would refuse it, at its end
         self._mounts_from = mount_from or self._mounts_from
         for pause in (*PAUSES, None):
             try:

@@ -304,6 +304,24 @@ def test_a_docker_archive_is_what_docker_loads(project: Path, say: Say, tmp_path
     assert listed["RepoTags"] == ["localhost/sum:1"]
 
 
+@pytest.mark.usefixtures("no_libraries")
+def test_a_base_that_was_damaged_here_is_named_and_comes_again(
+    project: Path, say: Say, tmp_path: Path
+) -> None:
+    base = small(tmp_path / "base")
+    build = ("build", "sum", "-t", "localhost/sum:1", "--base", str(base))
+    assert say(*build).exit_code == 0
+    source = Layout(base.folder)
+    layer = decode(source.read(source.tagged("slim")), Manifest, what="it").layers[0]
+    kept = Layout(project / ".podium" / "images").path(layer.digest)
+    kept.write_bytes(kept.read_bytes()[:-20])
+    failed = say(*build)
+    assert isinstance(failed.exception, DamagedBlob)
+    assert f"{kept} is damaged: its bytes have another digest; delete it" in str(failed.exception)
+    kept.unlink()
+    assert say(*build).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -119,3 +119,14 @@ def test_a_tag_names_one_manifest_and_moves(tmp_path: Path) -> None:
     with pytest.raises(NoSuchImage, match="does not hold '3': it holds 2, 1"):
         layout.tagged("3")
     assert not list(tmp_path.glob(".writing-*"))
+
+
+@pytest.mark.parametrize("content", [b"no tar at all", gzip.compress(b"x" * 5000)[:-9], b""])
+def test_what_is_no_layer_is_an_error_in_one_line(content: bytes, tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    blob = layout.put(content, "application/x.layer")
+    with (
+        pytest.raises(ImageError, match=r"^it has a layer that cannot be unpacked, sha256:.{64}: .*$"),
+        layers.reading(blob, layout, what="it") as tar,
+    ):
+        tar.getnames()

@@ -234,6 +234,17 @@ def test_a_blob_that_was_changed_in_the_registry_is_refused(plain: RunningRegist
         assert not other.has(blob.digest)
 
 
+@pytest.mark.parametrize("content", [b"right" * 50, b"wrong" * 100, b""])
+def test_a_blob_that_was_damaged_here_is_not_sent(
+    content: bytes, plain: RunningRegistry, layout: Layout
+) -> None:
+    """A shorter one was sent for ever: piece after piece of nothing."""
+    blob = layout.put(b"right" * 100, KIND)
+    layout.path(blob.digest).write_bytes(content)
+    with opened(plain, "team/hurt") as there, pytest.raises(DamagedBlob, match="delete it, and try again"):
+        there.push(blob, layout)
+
+
 # --- faults on the way ----------------------------------------------------------------------
 
 
