@@ -10,6 +10,7 @@ import click
 from podium import project as projects
 from podium.azure.templates import LOCATION
 from podium.azure.templates import render as templates
+from podium.cluster.plan import dns_name
 from podium.errors import ProjectError
 
 REGION = re.compile(r"[a-z]+[a-z0-9]*")
@@ -27,7 +28,9 @@ def azure(out: Path, location: str) -> None:
             f"{location!r} is no region; `az account list-locations -o table` shows their names"
         )
     project = projects.load(projects.find(Path.cwd()))
-    files = templates(project.name, location=location)
+    name = dns_name(project.name)
+    namespace = project.kubernetes.namespace or name
+    files = templates(project.name, name=name, namespace=namespace, location=location)
     if strange := sorted(_there(out) - files.keys()):
         raise ProjectError(f"{out} holds {strange[0]}, which is not of this: empty it, or give another --out")
     for name, content in files.items():
