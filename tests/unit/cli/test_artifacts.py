@@ -284,12 +284,18 @@ def test_two_platforms_are_one_index_and_a_missing_one_is_named(
 
 
 @pytest.mark.usefixtures("no_libraries")
-def test_a_base_with_another_python_is_named(project: Path, say: Say, tmp_path: Path) -> None:
-    base = small(tmp_path / "base", python="3.9")
-    failed = say("build", "sum", "-t", "localhost/sum:1", "--base", str(base))
-    assert "has Python 3.9, and the wheels are for Python 3.11: another --base, or --python 3.9" in str(
-        failed.exception
-    )
+@pytest.mark.parametrize(
+    ("python", "then"),
+    [("3.12", "another --base, or --python 3.12"), ("3.9", "another --base")],
+    ids=["new", "too old for Podium"],
+)
+def test_a_base_with_another_python_is_named(
+    python: str, then: str, project: Path, say: Say, tmp_path: Path
+) -> None:
+    base = small(tmp_path / "base", python=python)
+    failed = say("build", "sum", "-t", "localhost/sum:1", "--base", str(base), "--python", "3.11")
+    said = str(failed.exception)
+    assert said.endswith(f"has Python {python}, and the wheels are for Python 3.11: {then}")
 
 
 @pytest.mark.usefixtures("no_libraries")
