@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -47,17 +47,33 @@ def push(
     ends half-way.
     """
     from_base = base.name if isinstance(base, Reference) and base.host == reference.host else ""
-    with Repository(reference, access) as repository:
+    tag = reference.tag or LATEST
+    with Repository(reference, access) as repository, _saying_what_is_left(repository, tag):
         for manifest in manifests_of(top, store):
             parsed = decode(store.read(manifest), Manifest, what=manifest.digest)
             for blob in (*parsed.layers, parsed.config):
                 told(blob, repository.push(blob, store, mount_from=from_base))
             if manifest.digest != top.digest:
                 repository.put_manifest(store.read(manifest), manifest.media_type, manifest.digest)
-        put = repository.put_manifest(store.read(top), top.media_type, top.digest)
+        repository.put_manifest(store.read(top), top.media_type, top.digest)
         beside(repository)
-        repository.put_manifest(store.read(top), top.media_type, reference.tag or LATEST)
-        return Pushed(reference=reference.at(put.digest), digest=put.digest, sent=repository.sent)
+        repository.put_manifest(store.read(top), top.media_type, tag)
+        return Pushed(reference=reference.at(top.digest), digest=top.digest, sent=repository.sent)
+
+
+@contextmanager
+def _saying_what_is_left(repository: Repository, tag: str) -> Iterator[None]:
+    """Of a push that ends half-way. Raises ImageError for Ctrl-C too."""
+    name = f"{repository.host}/{repository.name}:{tag}"
+    left = f"{name} is what it was before; what went up stays for the next push"
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise ImageError(f"interrupted: {left}") from None
+    except ImageError as error:
+        if not repository.sent:
+            raise
+        raise type(error)(f"{error}. {left}") from None
 
 
 def pull(reference: Reference, store: Layout, access: Access) -> Descriptor:

@@ -209,8 +209,22 @@ def test_what_could_not_be_signed_has_no_tag(
     name, sign = f"{registry.host}/models/half:1", ("--sign", str(keys / "ours.key"))
     base = str(small(tmp_path / "base"))
     for words in (("push", "sum", name), ("build", "sum", "-t", name, "--base", base, "--push")):
-        assert "broke off" in str(say(*words, *sign).exception)
+        said = str(say(*words, *sign).exception)
+        assert said == f"broke off. {name} is what it was before; what went up stays for the next push"
         assert "has no 1" in str(say("pull", name).exception)
+
+
+def test_a_push_that_is_interrupted_says_what_is_left(
+    project: Path, say: Say, registry: RunningRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Repository, "put_manifest", interrupt)
+    name = f"{registry.host}/models/interrupted:1"
+    said = str(say("push", "sum", name).exception)
+    assert said == f"interrupted: {name} is what it was before; what went up stays for the next push"
+    assert "has no 1" in str(say("pull", name).exception)
 
 
 def test_a_name_without_a_tag_is_the_latest(project: Path, say: Say, registry: RunningRegistry) -> None:
