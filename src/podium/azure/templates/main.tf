@@ -5,7 +5,7 @@ terraform {
   required_providers {
     azurerm = {
       source  = "hashicorp/azurerm"
-      version = "~> 4.20" # older ones make the container with a key, and there is none
+      version = "~> 4.20" # before 4.9 a container could not be made without a key
     }
   }
 }
