@@ -38,16 +38,13 @@ def history() -> None:
 @click.argument("document")
 def write(document: str) -> None:
     """Keep a revision."""
-    try:
-        policy = msgspec.json.decode(document, type=Policy)
-    except msgspec.DecodeError as error:
-        raise PolicyError(f"what should be kept is no policy: {error}") from None
+    policy = msgspec.json.decode(document, type=Policy)
 
     async def keep(store: PolicyStore) -> None:
         try:
             await store.write(policy)
         except RevisionTaken as error:
-            raise PolicyError(f"{error}; look at it (`podium history`), then try again") from None
+            raise PolicyError(f"{error}; look, and say it again") from None
 
     _with_store(keep)
 

@@ -1,8 +1,7 @@
 """Who we are to a registry: what `docker login`, `podman login` or a credential helper keeps.
 
-`$REGISTRY_AUTH_FILE` where it is set, or `$DOCKER_CONFIG/config.json`; else Docker's `~/.docker/config.json`,
-then Podman's `$XDG_RUNTIME_DIR/containers/auth.json`: the first one that knows the registry. In a file, a
-helper for the registry (`credHelpers`) wins over `credsStore`, and that over what the file holds.
+Looked at in this order: `$REGISTRY_AUTH_FILE`, `$DOCKER_CONFIG/config.json`, `~/.docker/config.json`. In a
+file, a helper for the registry (`credHelpers`) wins over `credsStore`, and that over what the file holds.
 """
 
 from __future__ import annotations
@@ -58,21 +57,7 @@ class _Helped(msgspec.Struct, rename="pascal"):
 
 def credentials_of(host: str, environment: Mapping[str, str]) -> Credentials | None:
     """None where nobody has logged in. Raises Denied for a file or a helper that does not work."""
-    found = (_kept_in(path, host, environment) for path in _files(environment))
-    return next((each for each in found if each), None)
-
-
-def _files(environment: Mapping[str, str]) -> list[Path]:
-    if named := environment.get("REGISTRY_AUTH_FILE"):
-        return [Path(named)]
-    if folder := environment.get("DOCKER_CONFIG"):
-        return [Path(folder) / "config.json"]
-    docker = Path(environment.get("HOME", "~")).expanduser() / ".docker" / "config.json"
-    running = environment.get("XDG_RUNTIME_DIR")
-    return [docker, *([Path(running) / "containers" / "auth.json"] if running else [])]
-
-
-def _kept_in(path: Path, host: str, environment: Mapping[str, str]) -> Credentials | None:
+    path = _config_path(environment)
     try:
         config = msgspec.json.decode(path.read_bytes(), type=_Config)
     except FileNotFoundError:
@@ -87,6 +72,15 @@ def _kept_in(path: Path, host: str, environment: Mapping[str, str]) -> Credentia
         if key in config.auths:
             return _kept(config.auths[key], host, path)
     return None
+
+
+def _config_path(environment: Mapping[str, str]) -> Path:
+    if named := environment.get("REGISTRY_AUTH_FILE"):
+        return Path(named)
+    folder = environment.get("DOCKER_CONFIG")
+    return (
+        Path(folder) if folder else Path(environment.get("HOME", "~")).expanduser() / ".docker"
+    ) / "config.json"
 
 
 def _helped(helper: str, key: str, environment: Mapping[str, str]) -> Credentials | None:

@@ -164,19 +164,6 @@ def test_a_credential_helper_is_asked(guarded: RunningRegistry, tmp_path: Path, 
         there.manifest("1")
 
 
-def test_what_podman_keeps_is_found_where_docker_has_nothing(
-    guarded: RunningRegistry, tmp_path: Path, layout: Layout
-) -> None:
-    kept = docker_config(tmp_path / "kept", guarded.host, USER, PASSWORD)["DOCKER_CONFIG"]
-    (tmp_path / "run" / "containers").mkdir(parents=True)
-    (Path(kept) / "config.json").rename(tmp_path / "run" / "containers" / "auth.json")
-    (tmp_path / ".docker").mkdir()
-    (tmp_path / ".docker" / "config.json").write_text('{"auths": {"elsewhere.example.com": {}}}')
-    environment = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "run")}
-    with opened(guarded, "team/model", Access(ca=guarded.ca, environment=environment)) as there:
-        there.push(layout.put(b"podman", KIND), layout)
-
-
 # --- one clear line -------------------------------------------------------------------------
 
 
