@@ -23,6 +23,9 @@ import pytest
 from podium.oci.repository import Access
 
 USER, PASSWORD = "user", "pass:word"
+SECRET = "others/secret"
+"""A repository for which nobody gets a token."""
+
 START_SECONDS = 20.0
 
 
@@ -168,7 +171,9 @@ def _token_server(folder: Path) -> Iterator[str]:
             self._give(form.get("refresh_token") == ["identity"], form)
 
         def _give(self, known: bool, asked: Mapping[str, list[str]]) -> None:
-            body = json.dumps({"token": _token(folder, asked["scope"][0])}).encode() if known else b"{}"
+            asked_for = [scope for each in asked["scope"] for scope in each.split()]
+            scopes = [scope for scope in asked_for if not scope.startswith(f"repository:{SECRET}:")]
+            body = json.dumps({"token": _token(folder, scopes)}).encode() if known else b"{}"
             self.send_response(200 if known else 401)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -188,9 +193,9 @@ def _token_server(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
-def _token(folder: Path, scope: str) -> str:
+def _token(folder: Path, scopes: list[str]) -> str:
     """A JSON web token, signed with the certificate that the registry trusts."""
-    kind, name, actions = scope.split(":")
+    access = [dict(zip(("type", "name", "actions"), scope.split(":"), strict=True)) for scope in scopes]
     pem = (folder / "cert.pem").read_text()
     header = {"alg": "RS256", "typ": "JWT", "x5c": ["".join(pem.strip().splitlines()[1:-1])]}
     now = int(time.time())
@@ -202,7 +207,7 @@ def _token(folder: Path, scope: str) -> str:
         "iat": now,
         "exp": now + 300,
         "jti": "1",
-        "access": [{"type": kind, "name": name, "actions": actions.split(",")}],
+        "access": [{**each, "actions": each["actions"].split(",")} for each in access],
     }
     signed = b".".join(_base64(json.dumps(part).encode()) for part in (header, claims))
     signature = subprocess.run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -19,15 +18,19 @@ LAYOUT = {
 LOCATION = "westeurope"
 
 
-def render(endpoint: str, *, location: str = LOCATION) -> dict[str, str]:
-    """Relative path → content."""
-    words = {"@endpoint@": dns_name(endpoint), "@topic@": f"podium-{endpoint}", "@location@": location}
-    return {path: _filled((TEMPLATES / name).read_text(), words) for path, name in LAYOUT.items()}
+def render(endpoint: str, *, name: str, namespace: str, location: str = LOCATION) -> dict[str, str]:
+    """Relative path → content.
 
-
-def dns_name(endpoint: str) -> str:
-    """As Kubernetes and Azure write names: small letters, digits, hyphens."""
-    return re.sub(r"[^a-z0-9-]+", "-", endpoint.lower()).strip("-")
+    `name` is the endpoint's on a cluster, with which its service accounts begin, and `namespace` where they
+    are: an identity is given to exactly those. Azure takes names of a cluster of 63 letters at most.
+    """
+    words = {
+        "@name@": name,
+        "@namespace@": namespace,
+        "@topic@": f"podium-{endpoint}",
+        "@location@": location,
+    }
+    return {path: _filled((TEMPLATES / file).read_text(), words) for path, file in LAYOUT.items()}
 
 
 def _filled(text: str, words: dict[str, str]) -> str:

@@ -42,12 +42,16 @@ def push(what: str, reference: str, key: Path | None, ca: Path | None, plain_htt
 def push_version(
     project: Project, version: Version, reference: Reference, key: Path | None, access: Access
 ) -> None:
+    if key:
+        signing.check(key)
     store = Workshop.of(project.folder, project.podium_dir).store
     top = artifacts.wrap(version.path, version.digest, store)
-    pushed = transfer.push(top, store, reference, access, told=told)
-    if key:
-        with Repository(reference, access) as repository:
+
+    def beside(repository: Repository) -> None:
+        if key:
             signing.sign(top, reference, key, store, repository)
+
+    pushed = transfer.push(top, store, reference, access, told=told, beside=beside)
     signed = ", signed" if key else ""
     click.echo(f"pushed {pushed.reference}  {megabytes(pushed.sent)} went up{signed}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,16 +71,19 @@ def build(
     """Make an image of a model version, or of the gateway, with no Docker daemon."""
     if key and not pushes:
         raise click.UsageError("--sign goes with --push: a signature is kept in the registry")
+    if key:
+        signing.check(key)
     project = project_here()
     reference = tagged(tag)
-    write = _output(output, reference)
+    platforms = [Platform.parse(each.strip()) for each in platform.split(",")]
+    write = _output(output, reference, platforms)
     standing_on = references.parse(base or f"python:{python}-slim")
     plan = gateway_of(project, grpc=grpc) if what == GATEWAY else model_of(project, what)
     access = Access(ca=ca, plain=plain_http)
     workshop = Workshop.of(project.folder, project.podium_dir)
     built = []
-    for each in platform.split(","):
-        target = Target(platform=Platform.parse(each.strip()), python=python)
+    for each in platforms:
+        target = Target(platform=each, python=python)
         built.append(build_image(plan, standing_on, target, workshop, access))
         click.echo(_words(built[-1], target))
     top = index_of(built, plan, workshop.store)
@@ -89,13 +92,17 @@ def build(
     if write:
         write(top, workshop)
     if pushes:
-        pushed = transfer.push(top, workshop.store, reference, access, base=standing_on, told=told)
-        with Repository(reference, access) as repository:
+
+        def beside(repository: Repository) -> None:
             for image in built:
                 sbom.attach(image, workshop.store, repository)
             if key:
                 signing.sign(top, reference, key, workshop.store, repository)
                 click.echo(f"signed {top.digest}")
+
+        pushed = transfer.push(
+            top, workshop.store, reference, access, base=standing_on, told=told, beside=beside
+        )
         click.echo(f"pushed {pushed.reference}  {megabytes(pushed.sent)} went up")
 
 
@@ -106,7 +113,9 @@ def tagged(tag: str) -> Reference:
     return found
 
 
-def _output(output: str | None, reference: Reference) -> Callable[[Descriptor, Workshop], None] | None:
+def _output(
+    output: str | None, reference: Reference, platforms: Sequence[Platform]
+) -> Callable[[Descriptor, Workshop], None] | None:
     """How the image is written besides; a mistake is said before anything is built."""
     if output is None:
         return None
@@ -114,7 +123,9 @@ def _output(output: str | None, reference: Reference) -> Callable[[Descriptor, W
     if kind not in _OUTPUTS or not place:
         raise ImageError(f"--output {output}: it is oci:DIR or docker-archive:FILE")
     if kind == "docker-archive":
-        name = str(reference)
+        if len(platforms) > 1:
+            raise ImageError(transfer.ONE_PLATFORM)
+        name = f"{reference.repository}:{reference.tag or LATEST}"
         return lambda top, shop: transfer.to_docker_archive(top, shop.store, Path(place), name)
     into = references.parse(output)
     assert isinstance(into, LayoutReference)  # it begins with `oci:`

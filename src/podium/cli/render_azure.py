@@ -11,6 +11,7 @@ from podium import project as projects
 from podium.azure.templates import LOCATION
 from podium.azure.templates import render as templates
 from podium.cli.writing import write_files
+from podium.cluster.plan import dns_name
 from podium.errors import ProjectError
 
 REGION = re.compile(r"[a-z]+[a-z0-9]*")
@@ -28,6 +29,8 @@ def azure(out: Path, location: str) -> None:
             f"{location!r} is no region; `az account list-locations -o table` shows their names"
         )
     project = projects.load(projects.find(Path.cwd()))
-    files = templates(project.name, location=location)
+    name = dns_name(project.name)
+    namespace = project.kubernetes.namespace or name
+    files = templates(project.name, name=name, namespace=namespace, location=location)
     write_files(out, files)
     click.echo(f"{len(files)} files in {out}; {out / 'README.md'} says what to do with them")

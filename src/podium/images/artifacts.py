@@ -7,7 +7,6 @@ digest, which is checked when it comes back: what a registry says is not believe
 from __future__ import annotations
 
 import shutil
-import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
 
@@ -69,24 +68,26 @@ def unwrap(top: Descriptor, store: Layout, into: Path, *, what: str) -> str:
     said = manifest.annotations.get(DIGEST, "")
     if not said:
         raise ImageError(f"{what} holds no package of Podium: `podium push MODEL {what}` makes one that does")
-    with tempfile.TemporaryDirectory(prefix=".pulling-", dir=into.parent) as made:
-        for layer in manifest.layers:
-            _extract(store, layer, Path(made), what)
-        folder = Path(made) / MODELS
-        found = digest_of(folder)
-        if found != said:
-            raise DamagedBlob(
-                f"{what} holds a package with the digest {found[:SHORT]}…, and says {said[:SHORT]}…: it was "
-                "changed on the way, and is not kept"
-            )
-        shutil.move(folder, into)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".pulling-", dir=into.parent) as made:
+            for layer in manifest.layers:
+                _extract(store, layer, Path(made), what)
+            folder = Path(made) / MODELS
+            found = digest_of(folder)
+            if found != said:
+                raise DamagedBlob(
+                    f"{what} holds a package with the digest {found[:SHORT]}…, and says {said[:SHORT]}…: it "
+                    "was changed on the way, and is not kept"
+                )
+            shutil.move(folder, into)
+    except OSError as error:
+        raise ImageError(f"{what} cannot be unpacked in {into.parent}: {error.strerror or error}") from None
     return said
 
 
 def _extract(store: Layout, layer: Descriptor, into: Path, what: str) -> None:
     """Plain files under `/models` alone; a base's layers have none there."""
-    store.read(layer)  # its digest is right
-    with tarfile.open(store.path(layer.digest)) as tar:
+    with layers.reading(layer, store, what=what) as tar:
         for info in tar:
             path = PurePosixPath(info.name.removeprefix("./"))
             if path.parts[:1] != (MODELS,) or info.isdir():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import tarfile
 from dataclasses import dataclass
 
 from podium.errors import ImageError, WrongPlatform
 from podium.images.wheels import Target
+from podium.oci import layers
 from podium.oci.documents import (
     INDEXES,
     LAYER,
@@ -24,6 +24,9 @@ from podium.oci.reference import LayoutReference, Reference
 from podium.oci.repository import Access, Repository
 
 _DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+OLDEST = (3, 11)
+"""The oldest Python that Podium runs on."""
+
 _PYTHON = re.compile(r"(?:usr/)?(?:local/)?bin/python(3\.\d+)")
 
 
@@ -121,11 +124,17 @@ def check_python(base: Base, target: Target, store: Layout) -> None:
     """Raise WrongPlatform where the base's Python is not the one that the wheels are for."""
     found = _python_of(base, store)
     if target.python not in found:
-        has = f"Python {', '.join(sorted(found))}" if found else "no Python"
+        there = sorted(found, key=_numbers)
+        has = f"Python {', '.join(there)}" if there else "no Python"
+        fits = bool(there) and _numbers(there[-1]) >= OLDEST
         raise WrongPlatform(
             f"{base.name} has {has}, and the wheels are for Python {target.python}: another --base"
-            + (f", or --python {sorted(found)[-1]}" if found else "")
+            + (f", or --python {there[-1]}" if fits else "")
         )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version.split("."))
 
 
 def _python_of(base: Base, store: Layout) -> set[str]:
@@ -136,7 +145,7 @@ def _python_of(base: Base, store: Layout) -> set[str]:
             return {".".join(value.split(".")[:2])}
     found = set()
     for layer in base.layers:
-        with tarfile.open(store.path(layer.digest)) as tar:
+        with layers.reading(layer, store, what=base.name) as tar:
             for info in tar:
                 if match := _PYTHON.fullmatch(info.name.removeprefix("./")):
                     found.add(match[1])

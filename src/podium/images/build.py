@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -203,10 +204,11 @@ def _library_layer(gathered: Sequence[Wheel], workshop: Workshop) -> Layer:
     except (OSError, msgspec.MsgspecError):
         pass
     layer = layers.build(wheels.unpacked(gathered, workshop.wheels), workshop.store)
-    note.parent.mkdir(parents=True, exist_ok=True)
-    made = note.with_suffix(".new")
-    made.write_bytes(msgspec.json.encode((layer.blob, layer.diff_id)))
-    made.replace(note)
+    with suppress(OSError):  # or it is packed again next time
+        note.parent.mkdir(parents=True, exist_ok=True)
+        made = note.with_suffix(".new")
+        made.write_bytes(msgspec.json.encode((layer.blob, layer.diff_id)))
+        made.replace(note)
     return layer
 
 

@@ -86,6 +86,11 @@ def sign(subject: Descriptor, reference: Reference, key: Path, store: Layout, re
     repository.put_manifest(manifest, MANIFEST, tag_of(subject.digest))
 
 
+def check(key: Path) -> None:
+    """Raise ImageError for what cannot sign, before anything is made or pushed."""
+    _private(key)
+
+
 def verify(digest: str, key: Path, store: Layout, repository: Repository) -> None:
     """Raise Unsigned unless a signature of this key names the manifest's digest."""
     public = _public(key)

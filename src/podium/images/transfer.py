@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -12,8 +13,10 @@ from pathlib import Path
 from podium.errors import ImageError
 from podium.oci.documents import INDEXES, Descriptor, Index, Manifest, decode
 from podium.oci.layout import Layout
-from podium.oci.reference import LayoutReference, Reference
+from podium.oci.reference import LATEST, LayoutReference, Reference
 from podium.oci.repository import Access, Repository
+
+ONE_PLATFORM = "a docker archive holds one platform: --platform with one, or --output oci:FOLDER"
 
 Told = Callable[[Descriptor, int], None]
 """Told of each blob once it is there, and how many bytes of it went up."""
@@ -36,18 +39,41 @@ def push(
     *,
     base: Reference | LayoutReference | None = None,
     told: Told = lambda blob, sent: None,
+    beside: Callable[[Repository], None] = lambda repository: None,
 ) -> Pushed:
-    """Blobs first, then manifests, the tag last: who pulls meanwhile sees the old image or the new one."""
+    """Blobs first, then manifests, what `beside` puts beside them (bills, signatures), the tag last.
+
+    Who pulls by the tag meanwhile sees the old image or the new one, whole and signed; so they do where it
+    ends half-way.
+    """
     from_base = base.name if isinstance(base, Reference) and base.host == reference.host else ""
-    with Repository(reference, access) as repository:
+    tag = reference.tag or LATEST
+    with Repository(reference, access) as repository, _saying_what_is_left(repository, tag):
         for manifest in manifests_of(top, store):
             parsed = decode(store.read(manifest), Manifest, what=manifest.digest)
             for blob in (*parsed.layers, parsed.config):
                 told(blob, repository.push(blob, store, mount_from=from_base))
             if manifest.digest != top.digest:
                 repository.put_manifest(store.read(manifest), manifest.media_type, manifest.digest)
-        put = repository.put_manifest(store.read(top), top.media_type, reference.tag or top.digest)
-        return Pushed(reference=reference.at(put.digest), digest=put.digest, sent=repository.sent)
+        repository.put_manifest(store.read(top), top.media_type, top.digest)
+        beside(repository)
+        repository.put_manifest(store.read(top), top.media_type, tag)
+        return Pushed(reference=reference.at(top.digest), digest=top.digest, sent=repository.sent)
+
+
+@contextmanager
+def _saying_what_is_left(repository: Repository, tag: str) -> Iterator[None]:
+    """Of a push that ends half-way. Raises ImageError for Ctrl-C too."""
+    name = f"{repository.host}/{repository.name}:{tag}"
+    left = f"{name} is what it was before; what went up stays for the next push"
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise ImageError(f"interrupted: {left}") from None
+    except ImageError as error:
+        if not repository.sent:
+            raise
+        raise type(error)(f"{error}. {left}") from None
 
 
 def pull(reference: Reference, store: Layout, access: Access) -> Descriptor:
@@ -89,7 +115,7 @@ def to_layout(top: Descriptor, store: Layout, folder: Path, tag: str) -> None:
 def to_docker_archive(top: Descriptor, store: Layout, file: Path, name: str) -> None:
     """What `docker load` and `podman load` read: one platform."""
     if top.media_type in INDEXES:
-        raise ImageError("a docker archive holds one platform: --platform with one, or --output oci:FOLDER")
+        raise ImageError(ONE_PLATFORM)
     manifest = decode(store.read(top), Manifest, what=top.digest)
     paths = {blob.digest: f"{blob.digest.removeprefix('sha256:')}.tar.gz" for blob in manifest.layers}
     config = f"{manifest.config.digest.removeprefix('sha256:')}.json"
@@ -103,8 +129,10 @@ def to_docker_archive(top: Descriptor, store: Layout, file: Path, name: str) -> 
             _add(tar, "manifest.json", json.dumps(listed).encode())
         made.replace(file)
     except OSError as error:
-        made.unlink(missing_ok=True)
-        raise ImageError(f"cannot write {file}: {error.strerror}") from None
+        raise ImageError(f"cannot write {file}: {error.strerror}; nothing of it is kept") from None
+    finally:
+        with suppress(OSError):
+            made.unlink()  # where it ended half-way, by Ctrl-C too
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

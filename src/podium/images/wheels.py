@@ -78,8 +78,11 @@ def gather(libraries: Mapping[str, str], target: Target, *, lock: Path, cache: P
     wanted = sorted(libraries.items())
     missing = [each for each in wanted if each not in locked or not _is_here(locked[each], cache)]
     if missing:
-        for wheel in _download(missing, locked, target, cache):
-            locked[wheel.name, wheel.version] = wheel
+        try:
+            found = _download(missing, locked, target, cache)
+        except OSError as error:
+            raise ImageError(f"cannot keep wheels in {cache}: {error.strerror or error}") from None
+        locked |= {(wheel.name, wheel.version): wheel for wheel in found}
         _write(lock, {**known, str(target): sorted(locked.values(), key=lambda w: (w.name, w.version))})
     return [locked[each] for each in wanted]
 

@@ -9,11 +9,14 @@ import gzip
 import hashlib
 import io
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO
 
+from podium.errors import ImageError
 from podium.oci.documents import LAYER, Descriptor
 from podium.oci.layout import Layout
 
@@ -43,6 +46,18 @@ def build(files: Iterable[File], layout: Layout) -> Layer:
     plain = _Hashed()
     blob = layout.put_stream(_compressed(sorted(files, key=lambda file: file.path), plain), LAYER)
     return Layer(blob=blob, diff_id=f"sha256:{plain.digest.hexdigest()}")
+
+
+@contextmanager
+def reading(layer: Descriptor, layout: Layout, *, what: str) -> Iterator[tarfile.TarFile]:
+    """A layer's files. Raises NoSuchImage, DamagedBlob; ImageError, also later, for what is no layer."""
+    path = layout.checked(layer)
+    try:
+        with tarfile.open(path) as tar:
+            yield tar
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        said = " ".join(str(error).split())
+        raise ImageError(f"{what} has a layer that cannot be unpacked, {layer.digest}: {said}") from None
 
 
 def _compressed(files: list[File], plain: _Hashed) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from podium.errors import DamagedBlob, ImageError, NoSuchImage
-from podium.oci.documents import INDEX, Descriptor, Index, decode, encode, sha256
+from podium.oci.documents import INDEX, Descriptor, Index, decode, encode
 
 REF_NAME = "org.opencontainers.image.ref.name"
 _VERSION = b'{"imageLayoutVersion":"1.0.0"}'
@@ -41,15 +41,21 @@ class Layout:
 
     def read(self, described: Descriptor) -> bytes:
         """A blob's bytes. Raises NoSuchImage, DamagedBlob."""
+        return self.checked(described).read_bytes()
+
+    def checked(self, described: Descriptor) -> Path:
+        """A blob's file, whose bytes are those that its digest names. Raises NoSuchImage, DamagedBlob."""
+        path = self.path(described.digest)
         try:
-            content = self.path(described.digest).read_bytes()
+            with path.open("rb") as file:
+                found = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             raise NoSuchImage(f"{self.folder} has no blob {described.digest}") from None
-        if sha256(content) != described.digest:
-            raise DamagedBlob(
-                f"{self.path(described.digest)} is damaged: its bytes have another digest; delete it"
-            )
-        return content
+        except OSError as error:
+            raise ImageError(f"{path} cannot be read: {error.strerror}") from None
+        if found != described.digest:
+            raise DamagedBlob(f"{path} is damaged: its bytes have another digest; delete it, and try again")
+        return path
 
     def put(self, content: bytes, media_type: str) -> Descriptor:
         return self.put_stream([content], media_type)
@@ -127,7 +133,7 @@ class Layout:
         except OSError as error:
             raise ImageError(
                 f"cannot write to {self.folder}: {error.strerror or error}; look at its disk's free space "
-                "and permissions"
+                "and permissions; whole blobs stay there for the next try, without a tag"
             ) from error
         finally:
             if made is not None:

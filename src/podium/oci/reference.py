@@ -12,6 +12,9 @@ _NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REFERENCE = re.compile(
     rf"(?P<name>{_NAME}(?:/{_NAME})*)(?::(?P<tag>\w[\w.-]{{0,127}}))?(?:@(?P<digest>sha256:[0-9a-f]{{64}}))?"
 )
+_LABEL = "[A-Za-z0-9-]{1,63}"
+_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::(?P<port>\d{{1,5}}))?")
+_LAST_PORT = 65535
 _LAYOUT_TAG = re.compile(r"\w[\w.-]{0,127}")
 DOCKER_HUB = "docker.io"
 LATEST = "latest"
@@ -33,8 +36,8 @@ class Reference:
         host, slash, rest = text.partition("/")
         if not slash or not ("." in host or ":" in host or host == "localhost"):
             host, rest = DOCKER_HUB, text if slash else f"library/{text}"
-        found = _REFERENCE.fullmatch(rest)
-        if not found:
+        found, place = _REFERENCE.fullmatch(rest), _HOST.fullmatch(host)
+        if not found or not place or int(place["port"] or 1) not in range(1, _LAST_PORT + 1):
             raise ImageError(
                 f"{text!r} is no image's name: it is like registry.example.com/team/model:1, in lower case"
             )

@@ -26,7 +26,6 @@ from podium.oci.reference import DOCKER_HUB, Reference
 from podium.oci.transport import AGAIN, PAUSES, BrokenOff, Reply, Transport
 
 CHUNK = 16 * 1024 * 1024
-LARGEST_MANIFEST = 4 * 1024 * 1024
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 _RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
 
@@ -69,6 +68,7 @@ class Repository:
         api = "registry-1.docker.io" if self.host == DOCKER_HUB else self.host
         self._transport = Transport(api, ca=access.ca, plain=access.plain, local=reference.is_local)
         self._authorization: dict[str, str] = {}
+        self._mounts_from = ""
         self.sent = 0
         """Bytes of blobs that went up."""
 
@@ -175,9 +175,14 @@ class Repository:
         raise ImageRegistryAway(f"{self.host} leads in circles for {blob.digest}")
 
     def push(self, blob: Descriptor, layout: Layout, *, mount_from: str = "") -> int:
-        """Let the registry have a blob; returns the bytes that went up, 0 where it had it."""
+        """Let the registry have a blob; returns the bytes that went up, 0 where it had it.
+
+        Raises DamagedBlob for one that is damaged here.
+        """
         if self.has(blob.digest):
             return 0
+        layout.checked(blob)  # the registry would refuse it, at its end
+        self._mounts_from = mount_from or self._mounts_from
         for pause in (*PAUSES, None):
             try:
                 return self._sent(blob, layout, mount_from)
@@ -191,9 +196,11 @@ class Repository:
         raise AssertionError  # the last try returns or raises
 
     def _sent(self, blob: Descriptor, layout: Layout, mount_from: str) -> int:
-        wanted = {"mount": blob.digest, "from": mount_from} if mount_from else {}
-        start = self._path("blobs", "uploads/") + (f"?{urlencode(wanted)}" if wanted else "")
-        reply = self._ask("POST", start, headers={"Content-Length": "0"})
+        start = self._path("blobs", "uploads/")
+        mount = f"{start}?{urlencode({'mount': blob.digest, 'from': mount_from})}"
+        reply = self._ask("POST", mount if mount_from else start, headers={"Content-Length": "0"})
+        if mount_from and reply.status in (401, 403):  # we may not read there: so the bytes go up
+            reply = self._ask("POST", start, headers={"Content-Length": "0"})
         self._check(reply, f"beginning to write {blob.digest}")
         if reply.status == 201:
             return 0
@@ -299,21 +306,24 @@ class Repository:
         return True
 
     def _token(self, asked: Mapping[str, str], action: str, credentials: Credentials | None) -> str:
-        scope = f"repository:{self.name}:{'pull,push' if action == 'push' else 'pull'}"
-        fields = {"service": asked.get("service", ""), "scope": scope}
-        realm = asked.get("realm", "")
+        scopes = [f"repository:{self.name}:{'pull,push' if action == 'push' else 'pull'}"]
+        if self._mounts_from and action == "push":  # or the registry would not mount what we may not read
+            scopes.append(f"repository:{self._mounts_from}:pull")
+        service, realm = asked.get("service", ""), asked.get("realm", "")
         if credentials and credentials.identity:
             form = {
                 "grant_type": "refresh_token",
                 "refresh_token": credentials.identity,
                 "client_id": "podium",
-                **fields,
+                "service": service,
+                "scope": " ".join(scopes),
             }
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             reply = self._transport.ask("POST", realm, headers=headers, body=urlencode(form).encode())
         else:
             headers = {"Authorization": credentials.basic} if credentials else {}
-            reply = self._transport.ask("GET", f"{realm}?{urlencode(fields)}", headers=headers)
+            query = urlencode({"service": service, "scope": scopes}, doseq=True)
+            reply = self._transport.ask("GET", f"{realm}?{query}", headers=headers)
         self._check(reply, "logging in")
         token = decode(reply.body, _Token, what=f"the token of {realm}")
         return token.token or token.access_token

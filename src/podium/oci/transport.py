@@ -59,6 +59,7 @@ class Transport:
         self._plain = plain
         self._local = local and not plain
         self._open: dict[tuple[str, str], http.client.HTTPConnection] = {}
+        self._reached: set[str] = set()
 
     def close(self) -> None:
         for connection in self._open.values():
@@ -108,7 +109,7 @@ class Transport:
                 headers=_lowered(response),
                 body=response.read() if failed else b"",
             )
-            yield reply, iter(()) if failed else _pieces(response)
+            yield reply, iter(()) if failed else _pieces(response, reply.header("content-length"))
 
     # --- one connection -----------------------------------------------------------------------
 
@@ -133,6 +134,7 @@ class Transport:
                         yield again
                     return
                 raise BrokenOff(str(error) or type(error).__name__) from None
+            self._reached.add(parts.netloc)
             yield response
             whole = response.isclosed() and not response.will_close
         except (OSError, http.client.HTTPException) as error:
@@ -168,7 +170,10 @@ class Transport:
                 f"{netloc} does not speak TLS ({error.reason}); --plain-http goes without"
             ) from None
         except OSError as error:
-            raise ImageRegistryAway(f"{netloc} cannot be reached: {error.strerror or error}{_WAYS}") from None
+            said = f"{netloc} cannot be reached: {error.strerror or error}"
+            if netloc in self._reached:  # it was there a moment ago, and may come back
+                raise BrokenOff(said) from None
+            raise ImageRegistryAway(f"{said}{_WAYS}") from None
         self._open[scheme, netloc] = connection
         return connection
 
@@ -195,6 +200,11 @@ def _lowered(response: http.client.HTTPResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in response.getheaders()}
 
 
-def _pieces(response: http.client.HTTPResponse) -> Iterator[bytes]:
+def _pieces(response: http.client.HTTPResponse, length: str) -> Iterator[bytes]:
+    """Raises BrokenOff where less comes than was said: read piece by piece, nobody else notices."""
+    came = 0
     while piece := response.read(_PIECE):
+        came += len(piece)
         yield piece
+    if length.isdigit() and came < int(length):
+        raise BrokenOff(f"after {came} of {length} bytes")

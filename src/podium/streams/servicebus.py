@@ -23,7 +23,7 @@ from azure.servicebus.exceptions import ServiceBusQuotaExceededError
 
 from podium.errors import ProjectError, StreamAway, TooLarge
 from podium.streams.base import Kept, Receive
-from podium.streams.servicebus_address import Address, translated
+from podium.streams.servicebus_address import Address, Identity, translated
 from podium.streams.servicebus_entities import KEPT, KEPT_PROPERTY, Entities
 from podium.streams.servicebus_kept import KeptMessages
 from podium.streams.servicebus_listening import Listening, end
@@ -108,12 +108,14 @@ class ServiceBusStream:
     async def __aenter__(self) -> ServiceBusStream:
         """Raises StreamAway; ProjectError for a wrong address or key, or too few rights."""
         self._ended, self._filled = asyncio.Event(), asyncio.Event()
-        self._administration = self._address.administration()
+        self._identity = Identity()
+        self._administration = self._address.administration(self._identity)
         self._entities = Entities(self._administration, self._endpoint)
         try:
             await self._first_connection()
         except BaseException:
             await self._administration.close()
+            await self._identity.close()
             raise
         tasks = [self._watch(), *([self._count_dead(self._dead)] if self._dead else [])]
         self._tasks = [asyncio.create_task(task, name="service bus") for task in tasks]
@@ -129,6 +131,7 @@ class ServiceBusStream:
         await self._disconnect()
         await asyncio.gather(*map(self._delete, own))
         await self._administration.close()
+        await self._identity.close()
 
     @property
     def connected(self) -> bool:
@@ -301,7 +304,7 @@ class ServiceBusStream:
         """One try. Raises StreamAway, ProjectError."""
         self._ended.clear()
         await self._entities.ensure()
-        self._client: ServiceBusClient = self._address.client()
+        self._client: ServiceBusClient = self._address.client(self._identity)
         self._kept = KeptMessages(self._client, self._entities.topic)
         self._sending_task: asyncio.Task[None] | None = None
         try:

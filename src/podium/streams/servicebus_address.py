@@ -59,18 +59,18 @@ class Address(NamedTuple):
         policies, admin = (said.get(name, [""])[0] for name in ("policies", "admin"))
         return cls(parts.netloc, policies, int(admin) if admin.isdigit() else EMULATOR_ADMIN)
 
-    def client(self) -> ServiceBusClient:
+    def client(self, identity: Identity) -> ServiceBusClient:
         """One connection's worth of links; it tries once, since whoever uses it tries again itself."""
         if said := self._connection_string():
             with _understood():
                 return ServiceBusClient.from_connection_string(said, retry_total=0, try_timeout=TRY_SECONDS)
-        return ServiceBusClient(self.host, identity(), retry_total=0, try_timeout=TRY_SECONDS)
+        return ServiceBusClient(self.host, identity.credential(), retry_total=0, try_timeout=TRY_SECONDS)
 
-    def administration(self) -> ServiceBusAdministrationClient:
+    def administration(self, identity: Identity) -> ServiceBusAdministrationClient:
         """What makes topics and subscriptions."""
         said = self._connection_string()
         if not said:
-            return ServiceBusAdministrationClient(self.host, identity(), retry_total=0)
+            return ServiceBusAdministrationClient(self.host, identity.credential(), retry_total=0)
         more: dict[str, Any] = {}
         if EMULATOR in said:
             host = urlsplit(f"//{self.host}").hostname
@@ -95,13 +95,30 @@ class _PlainHttp(AioHttpTransport):  # type: ignore[misc]
         return await super().send(request, **config)
 
 
-def identity() -> Any:
-    """Who this process is in Azure: its workload identity, or whoever has done `az login`."""
-    try:
-        from azure.identity.aio import DefaultAzureCredential  # heavy, and not needed with a key
-    except ImportError:
-        raise MissingExtra("azure-identity", "azure") from None
-    return DefaultAzureCredential()
+class Identity:
+    """Who this process is in Azure: its workload identity, or whoever has done `az login`.
+
+    One for all connections of a stream, however often it connects anew: the SDK's clients do not close it,
+    and each would ask for a token of its own.
+    """
+
+    def __init__(self) -> None:
+        self._credential: Any = None
+
+    def credential(self) -> Any:
+        """The SDK's, made when it is first wanted."""
+        if self._credential is None:
+            try:
+                from azure.identity.aio import DefaultAzureCredential  # heavy, and not needed with a key
+            except ImportError:
+                raise MissingExtra("azure-identity", "azure") from None
+            self._credential = DefaultAzureCredential()
+        return self._credential
+
+    async def close(self) -> None:
+        credential, self._credential = self._credential, None
+        if credential is not None:
+            await credential.close()
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from podium.callers import Key
 from podium.errors import ProjectError, RevisionTaken, StreamAway
 from podium.records import Policy
 from podium.streams.policies import in_order, key_of, policy_of
-from podium.streams.servicebus_address import Address, identity
+from podium.streams.servicebus_address import Address, Identity
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +56,13 @@ class TablePolicyStore:
 
     async def __aenter__(self) -> TablePolicyStore:
         """Raises ProjectError for a wrong address or key, StreamAway."""
-        self._table = _table(self._where)
+        self._identity = Identity()
+        self._table = _table(self._where, self._identity)
         try:
             with _translated(), suppress(ResourceExistsError):
                 await self._table.create_table()
         except BaseException:
-            await self._table.close()
+            await self._close()
             raise
         return self
 
@@ -71,7 +72,11 @@ class TablePolicyStore:
         for task in self._following:
             task.cancel()
         await asyncio.gather(*self._following, return_exceptions=True)
+        await self._close()
+
+    async def _close(self) -> None:
         await self._table.close()
+        await self._identity.close()
 
     async def read(self, revision: int | None = None) -> Policy | None:
         with _translated():
@@ -165,7 +170,7 @@ class TablePolicyStore:
         return newest
 
 
-def _table(where: str) -> TableClient:
+def _table(where: str, identity: Identity) -> TableClient:
     """Raises ProjectError."""
     options: dict[str, Any] = {
         "table_name": TABLE,
@@ -185,7 +190,7 @@ def _table(where: str) -> TableClient:
             "a Service Bus stream needs a table for policies: add "
             f"?policies=https://ACCOUNT.table.core.windows.net to `stream`, or set {CONNECTION}"
         )
-    return TableClient(where, credential=identity(), **options)
+    return TableClient(where, credential=identity.credential(), **options)
 
 
 def _key(revision: int) -> str:

@@ -11,9 +11,10 @@ import pytest
 from pycep import BicepParser
 
 from podium.azure.templates import render
+from podium.cluster.plan import NAME_LENGTH
 
 SNAPSHOTS = Path(__file__).with_name("snapshots")
-FILES = render("Wine_Cellar", location="northeurope")
+FILES = render("Wine_Cellar", name="wine-cellar-1f", namespace="cellar", location="northeurope")
 BICEP = [name for name in FILES if name.endswith(".bicep")]
 TERRAFORM = [name for name in FILES if name.endswith(".tf")]
 RESOURCES = "bicep/resources.bicep"
@@ -95,7 +96,24 @@ def test_no_file_makes_or_shows_a_secret() -> None:
 def test_names_are_the_endpoint_s_and_no_mark_is_left() -> None:
     whole = "".join(FILES.values())
     assert not re.search(r"@[a-z]+@", whole)
-    assert "podium-wine-cellar" in whole
+    assert "podium-wine-cellar-1f" in whole
+    assert "param kubernetesNamespace string = 'cellar'" in FILES["bicep/main.bicep"]
+    assert 'default     = "cellar"' in FILES["terraform/variables.tf"]
     assert "topicName = 'podium-Wine_Cellar'" in FILES[RESOURCES]
     assert 'topic = "podium-Wine_Cellar"' in FILES["terraform/main.tf"]
     assert "northeurope" in FILES["terraform/variables.tf"]
+
+
+def test_names_are_short_enough_and_of_letters_that_azure_takes() -> None:
+    """With the longest name of an endpoint on a cluster, and the longest suffix."""
+    name = "n" * NAME_LENGTH
+    text = render("e", name=name, namespace=name)[RESOURCES].replace("${suffix}", "s" * 8)
+    names = dict(re.findall(r"^resource (\w+) '[^\n]*\n(?:  parent: \w+\n)?  name: '?([^'\n]+)", text, re.M))
+    names |= dict(re.findall(r"^var (\w+Name) = '([^']+)'", text, re.M))
+    (prefix,) = re.findall(r"dnsPrefix: '([^']+)'", text)
+    assert re.fullmatch(r"[a-zA-Z0-9]{5,50}", names["registryName"])
+    assert re.fullmatch(r"[a-z0-9]{3,24}", names["storageName"])
+    assert re.fullmatch(r"[a-zA-Z][a-zA-Z0-9-]{4,48}[a-zA-Z0-9]", names["namespace"])
+    assert re.fullmatch(r"[a-zA-Z0-9][\w-]{0,61}[a-zA-Z0-9]", names["cluster"])
+    assert re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9-]{0,52}[a-zA-Z0-9]", prefix)
+    assert re.fullmatch(r"[a-zA-Z0-9][\w-]{2,127}", names["identity"])

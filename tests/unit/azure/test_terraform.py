@@ -12,7 +12,11 @@ import pytest
 from podium.azure.templates import render
 
 FILES = {
-    name: text for name, text in render("Wine_Cellar", location="northeurope").items() if name.endswith(".tf")
+    name: text
+    for name, text in render(
+        "Wine_Cellar", name="wine-cellar-1f", namespace="cellar", location="northeurope"
+    ).items()
+    if name.endswith(".tf")
 }
 
 

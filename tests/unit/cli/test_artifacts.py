@@ -16,9 +16,9 @@ from tests.registries import RunningRegistry, guarded_registry
 from podium.cli import podium
 from podium.cli.artifacts import packages_at
 from podium.cli.build import PLATFORM
-from podium.errors import DamagedBlob, DigestMismatch, NoSuchImage, Unsigned
+from podium.errors import DamagedBlob, DigestMismatch, ImageRegistryAway, NoSuchImage, Unsigned
 from podium.images import build as building
-from podium.images import sbom
+from podium.images import sbom, signing
 from podium.models.digest import digest_of
 from podium.oci.documents import ImageConfig, Index, Manifest, decode
 from podium.oci.layout import Layout
@@ -191,10 +191,61 @@ def test_openssl_alone_verifies_a_signature(
     assert json.loads(payload.read_bytes())["critical"]["image"]["docker-manifest-digest"] == digest
 
 
-def test_a_key_that_is_none_is_said(project: Path, say: Say, registry: RunningRegistry, keys: Path) -> None:
-    name = f"{registry.host}/models/keyless:1"
-    failed = say("push", "sum", name, "--sign", str(keys / "ours.pub"))
-    assert "is no private key in PEM" in str(failed.exception)
+@pytest.mark.usefixtures("no_libraries")
+def test_a_key_that_is_none_is_said_before_anything_is_pushed(
+    project: Path, say: Say, registry: RunningRegistry, keys: Path, tmp_path: Path
+) -> None:
+    name, sign = f"{registry.host}/models/keyless:1", ("--sign", str(keys / "ours.pub"))
+    for words in (
+        ("push", "sum", name),
+        ("build", "sum", "-t", name, "--base", str(small(tmp_path / "base")), "--push"),
+    ):
+        failed = say(*words, *sign)
+        assert "is no private key in PEM" in str(failed.exception)
+    assert "has no 1" in str(say("pull", name).exception)
+
+
+@pytest.mark.usefixtures("no_libraries")
+def test_what_could_not_be_signed_has_no_tag(
+    project: Path,
+    say: Say,
+    registry: RunningRegistry,
+    keys: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever pulls by a tag and wants a signature would be refused meanwhile, or for good."""
+
+    def fail(*_: object) -> None:
+        raise ImageRegistryAway("broke off")
+
+    monkeypatch.setattr(signing, "sign", fail)
+    name, sign = f"{registry.host}/models/half:1", ("--sign", str(keys / "ours.key"))
+    base = str(small(tmp_path / "base"))
+    for words in (("push", "sum", name), ("build", "sum", "-t", name, "--base", base, "--push")):
+        said = str(say(*words, *sign).exception)
+        assert said == f"broke off. {name} is what it was before; what went up stays for the next push"
+        assert "has no 1" in str(say("pull", name).exception)
+
+
+def test_a_push_that_is_interrupted_says_what_is_left(
+    project: Path, say: Say, registry: RunningRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Repository, "put_manifest", interrupt)
+    name = f"{registry.host}/models/interrupted:1"
+    said = str(say("push", "sum", name).exception)
+    assert said == f"interrupted: {name} is what it was before; what went up stays for the next push"
+    assert "has no 1" in str(say("pull", name).exception)
+
+
+def test_a_name_without_a_tag_is_the_latest(project: Path, say: Say, registry: RunningRegistry) -> None:
+    name = f"{registry.host}/models/untagged"
+    assert say("push", "sum", name).exit_code == 0
+    assert say("pull", f"{name}:latest").exit_code == 0
+    assert say("pull", name).exit_code == 0
 
 
 # --- images ---------------------------------------------------------------------------------
@@ -261,12 +312,18 @@ def test_two_platforms_are_one_index_and_a_missing_one_is_named(
 
 
 @pytest.mark.usefixtures("no_libraries")
-def test_a_base_with_another_python_is_named(project: Path, say: Say, tmp_path: Path) -> None:
-    base = small(tmp_path / "base", python="3.9")
-    failed = say("build", "sum", "-t", "localhost/sum:1", "--base", str(base))
-    assert "has Python 3.9, and the wheels are for Python 3.11: another --base, or --python 3.9" in str(
-        failed.exception
-    )
+@pytest.mark.parametrize(
+    ("python", "then"),
+    [("3.12", "another --base, or --python 3.12"), ("3.9", "another --base")],
+    ids=["new", "too old for Podium"],
+)
+def test_a_base_with_another_python_is_named(
+    python: str, then: str, project: Path, say: Say, tmp_path: Path
+) -> None:
+    base = small(tmp_path / "base", python=python)
+    failed = say("build", "sum", "-t", "localhost/sum:1", "--base", str(base), "--python", "3.11")
+    said = str(failed.exception)
+    assert said.endswith(f"has Python {python}, and the wheels are for Python 3.11: {then}")
 
 
 @pytest.mark.usefixtures("no_libraries")
@@ -281,12 +338,37 @@ def test_a_docker_archive_is_what_docker_loads(project: Path, say: Say, tmp_path
     assert listed["RepoTags"] == ["localhost/sum:1"]
 
 
+@pytest.mark.usefixtures("no_libraries")
+def test_a_base_that_was_damaged_here_is_named_and_comes_again(
+    project: Path, say: Say, tmp_path: Path
+) -> None:
+    base = small(tmp_path / "base")
+    build = ("build", "sum", "-t", "localhost/sum:1", "--base", str(base))
+    assert say(*build).exit_code == 0
+    source = Layout(base.folder)
+    layer = decode(source.read(source.tagged("slim")), Manifest, what="it").layers[0]
+    kept = Layout(project / ".podium" / "images").path(layer.digest)
+    kept.write_bytes(kept.read_bytes()[:-20])
+    failed = say(*build)
+    assert isinstance(failed.exception, DamagedBlob)
+    assert f"{kept} is damaged: its bytes have another digest; delete it" in str(failed.exception)
+    kept.unlink()
+    assert say(*build).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("build", "sum", "-t", "UPPER/x"), "is no image's name"),
         (("build", "sum", "-t", "localhost/x", "--output", "zip:x"), "it is oci:DIR or docker-archive:FILE"),
         (("build", "sum", "-t", "localhost/x", "--platform", "arm"), "'arm' is no platform"),
+        (
+            (
+                *("build", "sum", "-t", "localhost/x", "--output", "docker-archive:x"),
+                *("--base", "oci:/nowhere", "--platform", "linux/amd64,linux/arm64"),
+            ),
+            "a docker archive holds one platform",
+        ),
         (("build", "sum", "-t", "localhost/x", "--base", "oci:/nowhere"), "/nowhere is no OCI layout"),
         (("build", "some", "-t", "localhost/x"), "there is no version of 'some'"),
     ],

@@ -8,6 +8,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from podium.cli.render import render as command
+from podium.cluster import archiver, contenders, gateway
+from podium.cluster.plan import dns_name
 from podium.errors import ProjectError
 
 PROJECT = """
@@ -39,6 +41,19 @@ def test_it_writes_both_kinds_and_says_where_to_read_on(folder: Path) -> None:
     assert "podium-wine" in (folder / "infra/bicep/resources.bicep").read_text()
     assert "podium-wine" in (folder / "infra/terraform/main.tf").read_text()
     assert render("--out", "infra").exit_code == 0, "again, over its own files"
+
+
+def test_an_identity_is_given_to_the_accounts_that_the_cluster_has(folder: Path) -> None:
+    """Whose names `podium deploy` makes: another letter, and Azure gives the pods no token."""
+    (folder / "podium.toml").write_text(
+        PROJECT.replace("wine", "Wine_Cellar") + '\n[kubernetes]\nnamespace = "cellar"\n'
+    )
+    assert render("--out", "infra").exit_code == 0
+    name = dns_name("Wine_Cellar")
+    main = (folder / "infra/bicep/main.bicep").read_text()
+    for component in (gateway.COMPONENT, contenders.COMPONENT, archiver.COMPONENT):
+        assert f"'{name}-{component}'" in main
+    assert "kubernetesNamespace string = 'cellar'" in main
 
 
 def test_it_touches_no_folder_that_holds_something_else(folder: Path) -> None:

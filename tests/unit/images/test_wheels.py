@@ -117,3 +117,12 @@ def test_a_lock_that_is_broken_says_how_to_mend_it(tmp_path: Path) -> None:
     (tmp_path / LOCK).write_text("{")
     with pytest.raises(ImageError, match="delete it, and the next build writes it anew"):
         gather({"example-lib": "1.0"}, AMD, lock=tmp_path / LOCK, cache=tmp_path / "cache")
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, index: Path) -> None:
+    wheel(index)
+    cache = tmp_path / "cache"
+    cache.write_text("a file")
+    with pytest.raises(ImageError, match=f"cannot keep wheels in {cache}: "):
+        gather({"example-lib": "1.0"}, AMD, lock=tmp_path / LOCK, cache=cache)
+    assert not (tmp_path / LOCK).exists()

@@ -26,6 +26,7 @@ DIGEST = "sha256:" + "a" * 64
         ("team/model", "docker.io", "team/model", "latest"),
         ("localhost/model", "localhost", "model", "latest"),
         ("127.0.0.1:5000/a/b:1", "127.0.0.1:5000", "a/b", "1"),
+        ("[::1]:5000/a", "[::1]:5000", "a", "latest"),
         (f"x.azurecr.io/m:1@{DIGEST}", "x.azurecr.io", "m", DIGEST),
     ],
 )
@@ -34,7 +35,20 @@ def test_a_name_is_read_as_docker_reads_it(text: str, host: str, name: str, vers
     assert (found.host, found.name, found.version) == (host, name, version)
 
 
-@pytest.mark.parametrize("text", ["", "Host.io/Upper", "host.io/a:", "host.io/a@sha256:12", "host.io/a b"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "Host.io/Upper", "host.io/a:", "host.io/a@sha256:12", "host.io/a b"),
+        *(
+            "localhost:port/a",
+            "localhost:65536/a",
+            "localhost:0/a",
+            "host..io/a",
+            "user@host.io/a",
+            "a b.io/a",
+        ),
+    ],
+)
 def test_what_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(ImageError, match="is no image's name"):
         Reference.parse(text)
@@ -105,3 +119,14 @@ def test_a_tag_names_one_manifest_and_moves(tmp_path: Path) -> None:
     with pytest.raises(NoSuchImage, match="does not hold '3': it holds 2, 1"):
         layout.tagged("3")
     assert not list(tmp_path.glob(".writing-*"))
+
+
+@pytest.mark.parametrize("content", [b"no tar at all", gzip.compress(b"x" * 5000)[:-9], b""])
+def test_what_is_no_layer_is_an_error_in_one_line(content: bytes, tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    blob = layout.put(content, "application/x.layer")
+    with (
+        pytest.raises(ImageError, match=r"^it has a layer that cannot be unpacked, sha256:.{64}: .*$"),
+        layers.reading(blob, layout, what="it") as tar,
+    ):
+        tar.getnames()

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from tests.registries import (
     PASSWORD,
+    SECRET,
     USER,
     RunningRegistry,
     docker_config,
@@ -137,6 +138,11 @@ def test_a_registry_that_wants_tokens_gets_them(identity: bool, tmp_path: Path, 
         with opened(registry, "team/model", Access(environment=environment)) as there:
             there.push(layout.put(BLOB, KIND), layout)
             assert there.has(f"sha256:{hashlib.sha256(BLOB).hexdigest()}")
+        with opened(registry, "team/mounted", Access(environment=environment)) as there:
+            blob = layout.put(BLOB, KIND)
+            assert there.push(blob, layout, mount_from="team/model") == 0, "the token lets us mount"
+        with opened(registry, "team/sent", Access(environment=environment)) as there:
+            assert there.push(blob, layout, mount_from=SECRET) == blob.size, "we may not read there"
         nobody = Access(environment={"HOME": str(tmp_path)})
         with opened(registry, "team/model", nobody) as there, pytest.raises(Denied, match="logging in"):
             there.manifest("1")
@@ -226,6 +232,17 @@ def test_a_blob_that_was_changed_in_the_registry_is_refused(plain: RunningRegist
         assert not other.has(blob.digest)
 
 
+@pytest.mark.parametrize("content", [b"right" * 50, b"wrong" * 100, b""])
+def test_a_blob_that_was_damaged_here_is_not_sent(
+    content: bytes, plain: RunningRegistry, layout: Layout
+) -> None:
+    """A shorter one was sent for ever: piece after piece of nothing."""
+    blob = layout.put(b"right" * 100, KIND)
+    layout.path(blob.digest).write_bytes(content)
+    with opened(plain, "team/hurt") as there, pytest.raises(DamagedBlob, match="delete it, and try again"):
+        there.push(blob, layout)
+
+
 # --- faults on the way ----------------------------------------------------------------------
 
 
@@ -266,6 +283,51 @@ def test_an_upload_that_always_breaks_off_says_where(plain: RunningRegistry, lay
         assert not there.has(blob.digest)
 
 
+def test_a_download_that_breaks_off_begins_anew(
+    plain: RunningRegistry, layout: Layout, tmp_path: Path
+) -> None:
+    blob = layout.put(os.urandom(500_000), KIND)
+    with opened(plain, "team/short") as there:
+        there.push(blob, layout)
+    here = Layout(tmp_path / "here")
+    with (
+        cutting(plain.port, back=(200_000, 300_000)) as (port, _),
+        Repository(Reference.parse(f"127.0.0.1:{port}/team/short"), plain.access) as there,
+    ):
+        there.fetch(blob, here)
+    assert here.read(blob) == layout.read(blob)
+
+
+def test_a_download_that_always_breaks_off_is_no_damaged_blob(
+    plain: RunningRegistry, layout: Layout, tmp_path: Path
+) -> None:
+    blob = layout.put(os.urandom(500_000), KIND)
+    with opened(plain, "team/shorter") as there:
+        there.push(blob, layout)
+    here = Layout(tmp_path / "here")
+    with (
+        cutting(plain.port, back=(200_000,) * 50) as (port, _),
+        Repository(Reference.parse(f"127.0.0.1:{port}/team/shorter"), plain.access) as there,
+        pytest.raises(ImageRegistryAway, match=r"broke off again and again: after \d+ of 500000 bytes"),
+    ):
+        there.fetch(blob, here)
+    assert not list(here.folder.rglob("*.*")), "nothing half-done is left"
+
+
+def test_a_registry_that_dies_half_way_is_waited_for_and_then_named(
+    tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = layout.put(BLOB, KIND)
+    with plain_registry(tmp_path / "registry") as registry:
+        there = opened(registry, "team/dead")
+        assert not there.has(blob.digest)
+    tried: list[float] = []
+    monkeypatch.setattr(transport.time, "sleep", tried.append)
+    with there, pytest.raises(ImageRegistryAway, match=r"broke off 4 times: .* cannot be reached"):
+        there.push(blob, layout)
+    assert tried == [*transport.PAUSES]
+
+
 @pytest.mark.parametrize(
     ("status", "kind", "said"),
     [
@@ -294,13 +356,17 @@ def test_a_registry_that_refuses_half_way_is_quoted(
 
 @contextmanager
 def cutting(
-    target: int, *, after: tuple[int, ...] = (), before_piece: tuple[int, ...] = ()
+    target: int,
+    *,
+    after: tuple[int, ...] = (),
+    before_piece: tuple[int, ...] = (),
+    back: tuple[int, ...] = (),
 ) -> Iterator[tuple[int, list[int]]]:
     """A way to a port that breaks off: the first connections after so many bytes, or at the start of their
-    n-th piece; later ones never.
+    n-th piece, or after so many bytes on the way back; later ones never.
     """
     listening = socket.create_server(("127.0.0.1", 0))
-    left, pieces = list(after), list(before_piece)
+    left, pieces, backs = list(after), list(before_piece), list(back)
     passed: list[int] = []
 
     def copy(source: socket.socket, sink: socket.socket, limit: float, allowed: float, count: bool) -> None:
@@ -318,12 +384,12 @@ def cutting(
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
 
-    def connect(client: socket.socket, limit: float, allowed: float) -> None:
+    def connect(client: socket.socket, limit: float, allowed: float, answered: float) -> None:
         with client, socket.create_connection(("127.0.0.1", target)) as server:
-            back = threading.Thread(target=copy, args=(server, client, float("inf"), float("inf"), False))
-            back.start()
+            answers = threading.Thread(target=copy, args=(server, client, answered, float("inf"), False))
+            answers.start()
             copy(client, server, limit, allowed, True)
-            back.join()
+            answers.join()
 
     def accept() -> None:
         with suppress(OSError):
@@ -331,7 +397,8 @@ def cutting(
                 client, _ = listening.accept()
                 limit = left.pop(0) if left else float("inf")
                 allowed = pieces.pop(0) if pieces else float("inf")
-                threading.Thread(target=connect, args=(client, limit, allowed), daemon=True).start()
+                answered = backs.pop(0) if backs else float("inf")
+                threading.Thread(target=connect, args=(client, limit, allowed, answered), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
     try:

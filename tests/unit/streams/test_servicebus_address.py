@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 
 import pytest
+from azure.identity import aio
 from azure.servicebus import exceptions
 
 from podium.errors import ProjectError, StreamAway
-from podium.streams.servicebus_address import CONNECTION, EMULATOR_ADMIN, Address, translated
+from podium.streams.servicebus_address import CONNECTION, EMULATOR_ADMIN, Address, Identity, translated
 
 
 def test_an_address_has_the_namespace_and_where_policies_are() -> None:
@@ -42,7 +43,34 @@ def test_a_wrong_connection_string_says_what_is_wrong(
 ) -> None:
     monkeypatch.setenv(CONNECTION, said)
     with pytest.raises(ProjectError, match=words):
-        Address.of("servicebus://shop.servicebus.windows.net").client()
+        Address.of("servicebus://shop.servicebus.windows.net").client(Identity())
+
+
+async def test_without_a_key_every_connection_has_the_same_identity_and_it_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stream that connects anew, again and again, would otherwise leave one open each time."""
+    made: list[aio.DefaultAzureCredential] = []
+    closed: list[aio.DefaultAzureCredential] = []
+
+    class Watched(aio.DefaultAzureCredential):
+        def __init__(self) -> None:
+            made.append(self)
+            super().__init__()
+
+        async def close(self) -> None:
+            closed.append(self)
+            await super().close()
+
+    monkeypatch.delenv(CONNECTION, raising=False)
+    monkeypatch.setattr(aio, "DefaultAzureCredential", Watched)
+    identity, address = Identity(), Address.of("servicebus://shop.servicebus.windows.net")
+    for _ in range(3):
+        await address.client(identity).close()
+    await address.administration(identity).close()
+    await identity.close()
+    assert len(made) == 1
+    assert closed == made
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ targetScope = 'subscription'
 @description('Where everything is.')
 param location string = '@location@'
 
-@description('Makes names of the registry, the namespace and the storage account, which are worldwide, your own.')
+@description('3 to 8 small letters and digits: makes names of the registry, the namespace and the storage account, which are worldwide, your own.')
 @minLength(3)
 @maxLength(8)
 param suffix string
 
 @description('The resource group.')
-param groupName string = 'podium-@endpoint@'
+param groupName string = 'podium-@name@'
 
 @description('Standard takes messages of 256 KB; Premium 1 MB, more quickly, for more money.')
 @allowed(['Standard', 'Premium'])
@@ -24,13 +24,13 @@ param nodeCount int = 2
 param nodeSize string = 'Standard_D2s_v5'
 
 @description('The Kubernetes namespace of the endpoint.')
-param kubernetesNamespace string = '@endpoint@'
+param kubernetesNamespace string = '@namespace@'
 
 @description('Who may be the identity in it.')
 param serviceAccounts array = [
-  '@endpoint@-gateway'
-  '@endpoint@-worker'
-  '@endpoint@-archiver'
+  '@name@-gateway'
+  '@name@-worker'
+  '@name@-archiver'
 ]
 
 resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {

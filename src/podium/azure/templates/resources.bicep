@@ -32,13 +32,13 @@ resource registry 'Microsoft.ContainerRegistry/registries@2023-07-01' = {
 // --- the cluster, which may pull them ---
 
 resource cluster 'Microsoft.ContainerService/managedClusters@2024-05-01' = {
-  name: 'podium-@endpoint@'
+  name: 'podium-@name@'
   location: location
   identity: {
     type: 'SystemAssigned'
   }
   properties: {
-    dnsPrefix: 'podium-@endpoint@-${suffix}'
+    dnsPrefix: 'podium-${suffix}'
     enableRBAC: true
     agentPoolProfiles: [
       {
@@ -124,7 +124,7 @@ resource archive 'Microsoft.Storage/storageAccounts/blobServices/containers@2023
 // --- who the pods are ---
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
-  name: 'podium-@endpoint@'
+  name: 'podium-@name@'
   location: location
 }
 

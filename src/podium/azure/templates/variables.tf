@@ -22,7 +22,7 @@ variable "location" {
 variable "group_name" {
   description = "The resource group."
   type        = string
-  default     = "podium-@endpoint@"
+  default     = "podium-@name@"
 }
 
 variable "service_bus_tier" {
@@ -50,11 +50,11 @@ variable "node_size" {
 variable "kubernetes_namespace" {
   description = "The Kubernetes namespace of the endpoint."
   type        = string
-  default     = "@endpoint@"
+  default     = "@namespace@"
 }
 
 variable "service_accounts" {
   description = "Who may be the identity in it."
   type        = list(string)
-  default     = ["@endpoint@-gateway", "@endpoint@-worker", "@endpoint@-archiver"]
+  default     = ["@name@-gateway", "@name@-worker", "@name@-archiver"]
 }

@@ -5,7 +5,7 @@ terraform {
   required_providers {
     azurerm = {
       source  = "hashicorp/azurerm"
-      version = "~> 4.0"
+      version = "~> 4.20" # before 4.9 a container could not be made without a key
     }
   }
 }
@@ -13,7 +13,12 @@ terraform {
 provider "azurerm" {
   subscription_id     = var.subscription_id
   storage_use_azuread = true
-  features {}
+
+  features {
+    storage {
+      data_plane_available = false # all is made by the resource manager: who applies needs no role for data
+    }
+  }
 }
 
 locals {
@@ -38,10 +43,10 @@ resource "azurerm_container_registry" "images" {
 # --- the cluster, which may pull them ---
 
 resource "azurerm_kubernetes_cluster" "podium" {
-  name                      = "podium-wine-cellar"
+  name                      = "podium-wine-cellar-1f"
   resource_group_name       = azurerm_resource_group.podium.name
   location                  = azurerm_resource_group.podium.location
-  dns_prefix                = "podium-wine-cellar-${var.suffix}"
+  dns_prefix                = "podium-${var.suffix}"
   oidc_issuer_enabled       = true
   workload_identity_enabled = true
 
@@ -104,7 +109,7 @@ resource "azurerm_storage_container" "archive" {
 # --- who the pods are ---
 
 resource "azurerm_user_assigned_identity" "podium" {
-  name                = "podium-wine-cellar"
+  name                = "podium-wine-cellar-1f"
   resource_group_name = azurerm_resource_group.podium.name
   location            = azurerm_resource_group.podium.location
 }

@@ -22,7 +22,7 @@ variable "location" {
 variable "group_name" {
   description = "The resource group."
   type        = string
-  default     = "podium-wine-cellar"
+  default     = "podium-wine-cellar-1f"
 }
 
 variable "service_bus_tier" {
@@ -50,11 +50,11 @@ variable "node_size" {
 variable "kubernetes_namespace" {
   description = "The Kubernetes namespace of the endpoint."
   type        = string
-  default     = "wine-cellar"
+  default     = "cellar"
 }
 
 variable "service_accounts" {
   description = "Who may be the identity in it."
   type        = list(string)
-  default     = ["wine-cellar-gateway", "wine-cellar-worker", "wine-cellar-archiver"]
+  default     = ["wine-cellar-1f-gateway", "wine-cellar-1f-worker", "wine-cellar-1f-archiver"]
 }
