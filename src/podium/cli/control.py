@@ -7,7 +7,7 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -199,16 +199,13 @@ class Control:
     # --- in use -------------------------------------------------------------------------------
 
     async def _followed(self, revision: int, began: float) -> None:
-        """Say when every gateway uses a revision."""
+        """Say when every gateway uses a revision, or which do not within FOLLOW_SECONDS."""
         give_up = time.monotonic() + FOLLOW_SECONDS
-        while behind := [n for n, at in self._gateways().items() if at < revision]:
+        while (found := self._gateways()) and min(found.values()) < revision:
             if time.monotonic() > give_up:
-                click.echo(f"revision {revision} is kept; not in use yet by {', '.join(behind)}", err=True)
-                return
+                break
             await asyncio.sleep(POLL_SECONDS)
-        count = len(self._gateways())
-        who = f"{count} gateway" + ("s" if count != 1 else "")
-        click.echo(f"revision {revision} is in use by {who} after {time.monotonic() - began:.3f} s")
+        tell_followed(revision, found, time.monotonic() - began)
 
     def _gateways(self) -> dict[str, int]:
         """The revision that each running gateway uses, by its process's name."""
@@ -219,6 +216,16 @@ class Control:
                 board = self.run.board_of(process.name, process.pid)
                 found[process.name] = total(read(board), "revision")
         return found
+
+
+def tell_followed(revision: int, gateways: Mapping[str, int], seconds: float) -> bool:
+    """Say whether every gateway uses a revision, given the one that each uses; returns that."""
+    if behind := [name for name, at in gateways.items() if at < revision]:
+        click.echo(f"revision {revision} is kept; not in use yet by {', '.join(behind)}", err=True)
+        return False
+    who = f"{len(gateways)} gateway" + ("s" if len(gateways) != 1 else "")
+    click.echo(f"revision {revision} is in use by {who} after {seconds:.3f} s")
+    return True
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

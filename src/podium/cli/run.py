@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 from podium import environment
 from podium import run as runs
 from podium.cli.process import Job, Probes, objects_of, process
+from podium.cli.run_report import report
 from podium.cli.run_store import store
 from podium.cli.run_worker import worker
 from podium.counters import Board
@@ -36,6 +38,7 @@ def run() -> None:
 
 run.add_command(worker)
 run.add_command(store)
+run.add_command(report)
 
 
 @run.command()
@@ -67,9 +70,12 @@ def _gateway(run: Run, fd: int, grpc: str | None, *, first: Policy | None = None
     async def job(stream: Stream, board: Board, stop: asyncio.Event) -> None:
         from podium.gateway.server import serve  # each process imports only what it runs
 
-        async with policies(run.stream, run.endpoint) as store, objects_of(run) as large:
+        async with AsyncExitStack() as stack:
+            store = await stack.enter_async_context(policies(run.stream, run.endpoint))
+            large = await stack.enter_async_context(objects_of(run))
             if first is not None:
                 await _begin(store, first)
+                await _guard(stack, run, store)
             await serve(run, stream, store, large, board, fd=fd, stop=stop, grpc=grpc)
 
     return job
@@ -81,6 +87,14 @@ async def _begin(store: PolicyStore, first: Policy) -> None:
             await store.write(replace(first, changed=time.time_ns() // 1000))
         except RevisionTaken:
             return  # another gateway was quicker; everybody follows the store
+
+
+async def _guard(stack: AsyncExitStack, run: Run, store: PolicyStore) -> None:
+    """Without a node, each gateway judges by what it has counted itself; of two, the first rolls back."""
+    from podium.node.guarding import Guarding  # each process imports only what it runs
+
+    guarding = await stack.enter_async_context(Guarding(run.policy, run.counters, store))
+    await store.follow(guarding.follow)
 
 
 @run.command()
