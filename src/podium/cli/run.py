@@ -93,7 +93,8 @@ async def _guard(stack: AsyncExitStack, run: Run, store: PolicyStore) -> None:
     """Without a node, each gateway judges by what it has counted itself; of two, the first rolls back."""
     from podium.node.guarding import Guarding  # each process imports only what it runs
 
-    guarding = await stack.enter_async_context(Guarding(run.policy, run.counters, store))
+    live = await store.read() or run.policy
+    guarding = await stack.enter_async_context(Guarding(live, run.counters, store))
     await store.follow(guarding.follow)
 
 
