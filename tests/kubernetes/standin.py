@@ -1,5 +1,5 @@
 """A stand-in for a cluster, where none is: an API server for the calls that Podium makes, and a kubelet for
-Deployments whose pods are processes of this machine. What runs in them, and what talks to it, is Podium itself.
+Deployments whose pods are processes of this machine. What runs in them, and what asks, is Podium itself.
 
 What it is not: it knows no schemas (the tests of manifests do), no nodes, no networks, no autoscalers.
 """

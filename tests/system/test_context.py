@@ -1,4 +1,4 @@
-"""The commands with `--context`, against a stand-in for the API server whose pods are real processes of Podium.
+"""The commands with `--context`, against a stand-in for a cluster whose pods are real processes of Podium.
 
 `test_kubernetes.py` does what a real API server is needed for.
 """
@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import chdir
@@ -45,8 +46,11 @@ workers = 1
 [guards]
 errors = 0.5
 requests = 20
-window = "10s"
+window = "60s"
 """
+GUARDED = 25
+"""More than `requests`, so that the guard judges."""
+
 DEPLOYMENTS = "deployments"
 
 
@@ -211,7 +215,7 @@ def test_an_image_that_cannot_be_pulled_lets_nobody_in_and_leaves_nothing(there:
 
 
 def test_logs_are_those_of_the_named_pods(there: There) -> None:
-    until(lambda: there.cluster.pod("diabetes-archiver").log.read_text())
+    until(there.cluster.pod("diabetes-archiver").log.read_text)
     lines = there.podium("logs", "archiver").splitlines()
     assert json.loads(lines[0])["process"] == "archiver"
     every = there.podium("logs", "--lines", "1")
@@ -226,11 +230,13 @@ def test_logs_that_are_followed_go_on_with_what_comes(there: There) -> None:
         words, cwd=there.folder, env={**os.environ, **there.env}, stdout=subprocess.PIPE, text=True
     ) as following:
         assert following.stdout
-        until(lambda: there.cluster.followers)
-        with pod.log.open("a") as log:
-            log.write("something new\n")
-        assert following.stdout.readline() == "something new\n"
-        following.terminate()
+        try:
+            until(lambda: there.cluster.followers)
+            with pod.log.open("a") as log:
+                log.write("something new\n")
+            assert following.stdout.readline() == "something new\n"
+        finally:
+            following.terminate()
 
 
 def test_deploy_removes_a_contender_that_no_policy_names_unless_it_is_new(there: There) -> None:
@@ -252,16 +258,16 @@ def test_new_gateways_do_not_wait_for_a_broken_challenger(there: There) -> None:
     forest = there.cluster.pod("diabetes-forest")
     assert forest.process
     forest.process.send_signal(signal.SIGSTOP)
-    before = there.gateways()
+    before = {*there.gateways()}
+    gateway = there.cluster.objects[Place(DEPLOYMENTS, "diabetes", "diabetes-gateway")]
     try:
-        (gateways,) = [
-            o
-            for p, o in there.cluster.objects.items()
-            if p.name == "diabetes-gateway" and "template" in o.get("spec", {})
-        ]
-        gateways["spec"] = json.loads(json.dumps(gateways["spec"]))
-        gateways["spec"]["template"]["metadata"]["annotations"]["rolled"] = "out"
-        until(lambda: len(there.gateways()) == 2 and not {*there.gateways()} & {*before}, what=there.gateways)
+        with there.cluster.lock:
+            gateway["spec"] = msgspec.json.decode(msgspec.json.encode(gateway["spec"]))
+            gateway["spec"]["template"]["metadata"]["annotations"]["rolled"] = "out"
+        until(lambda: len({*there.gateways()} - before) == 2 and not {*there.gateways()} & before)
+        version = forest.template["metadata"]["labels"]["podium/version"]
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            there.get(there.gateways()[0], f"/v2/models/diabetes/versions/forest@{version}/ready")
     finally:
         forest.process.send_signal(signal.SIGCONT)
     assert there.score(there.gateways()[0])["rule"] == "champion"
@@ -270,8 +276,10 @@ def test_new_gateways_do_not_wait_for_a_broken_challenger(there: There) -> None:
 def test_what_cannot_be_is_refused_as_a_whole(there: There) -> None:
     file = there.folder / "podium.toml"
     as_it_was = file.read_text()
-    more = 'gateways = [2, 2]\nscale = "keda"\nprometheus = "http://p"\nhost = "a.example"\nroute_class = "public"'
-    file.write_text(as_it_was.replace("gateways = [2, 2]", more).replace("workers = 1", "workers = 3"))
+    more = 'scale = "keda"\nprometheus = "http://p"\nhost = "a.example"\nroute_class = "public"\n'
+    file.write_text(
+        as_it_was.replace("gateways =", f"{more}gateways =").replace("workers = 1", "workers = 3")
+    )
     try:
         said = there.podium("deploy", code=1)
     finally:
@@ -296,3 +304,37 @@ def test_a_cluster_that_cannot_be_reached_and_a_context_that_is_not_there_are_sa
         ).stderr
         assert "the API server cannot be reached" in said
         assert said.count("\n") == 1
+
+
+def test_without_a_gateway_status_says_why_and_nothing_can_be_changed(there: There) -> None:
+    image = f"{IMAGES}/gateway:{__version__}"
+    environment = there.cluster.images.pop(image)
+    try:
+        for name in there.gateways():
+            process = there.cluster.pods[name].process
+            assert process
+            process.kill()
+        until(lambda: all(there.cluster.pods[name].process is None for name in there.gateways()))
+        text = there.podium("status")
+        refused = there.podium("promote", "forest", code=1)
+    finally:
+        there.cluster.images[image] = environment
+    assert "not ready" in text
+    assert "COUNTS ARE MISSING: no gateway runs that could be asked" in text
+    assert f"gateway {there.gateways()[0]} does not start: ErrImagePull: failed to pull {image}" in text
+    assert "no gateway of 'diabetes' runs in namespace diabetes of here; `podium deploy` brings" in refused
+    until(lambda: all(there.cluster.pods[name].ready for name in there.gateways()))
+
+
+def test_a_guard_rolls_back_without_anybody(there: There) -> None:
+    there.podium("promote", "forest")
+    process = there.cluster.pod("diabetes-forest").process
+    assert process
+    process.send_signal(signal.SIGSTOP)
+    try:
+        answers = [there.score(there.gateways()[0]) for _ in range(GUARDED)]
+        until(lambda: "guard: errors of forest@" in there.podium("history"))
+    finally:
+        process.send_signal(signal.SIGCONT)
+    assert {answer["model"] for answer in answers} == {"linear"}
+    assert there.champion() == "linear"

@@ -18,7 +18,7 @@ from podium.cluster import archiver, contenders, gateway, progress, stream
 from podium.cluster.api import Cluster
 from podium.cluster.plan import SETTINGS_FILE, Object
 from podium.counters import Counts, added
-from podium.errors import NotRunning
+from podium.errors import ClusterError, NotRunning
 from podium.node.state import EndpointState, ProcessReport, ProcessState
 from podium.project import Project
 from podium.records import Policy
@@ -94,10 +94,17 @@ class ClusterView:
         return self._cluster.listed(kind, self._plan.namespace, self._plan.labels())
 
     def _policy(self) -> tuple[Policy, tuple[str, ...]]:
-        """The live one; where no gateway can be asked, the one that was deployed, and that this is so."""
-        asked = gateway_to_ask(self._cluster, self._plan)
-        if asked and (found := kept(self._cluster, self._plan, asked)):
-            return found[-1], ()
+        """The live one; where no gateway can say it, the one that was deployed, and why it is that."""
+        why = "no gateway runs that could be asked"
+        if asked := gateway_to_ask(self._cluster, self._plan):
+            try:
+                found = kept(self._cluster, self._plan, asked)
+            except ClusterError as error:
+                why = f"no gateway can say which policy is live ({error})"
+            else:
+                if found:
+                    return found[-1], ()
+                why = "there is no policy yet"
         deployed = self._cluster.read("ConfigMap", f"{self._plan.name}-settings", self._plan.namespace)
         if deployed is None:
             raise NotRunning(
@@ -105,7 +112,7 @@ class ClusterView:
                 f"{self.name}; `podium deploy` brings it up"
             )
         told = msgspec.json.decode(deployed["data"][SETTINGS_FILE], type=_Deployed)
-        return told.policy, ("no gateway runs that could be asked: contenders are those of the last deploy",)
+        return told.policy, (f"{why}: contenders are those of the last deploy",)
 
 
 class _Deployed(msgspec.Struct):

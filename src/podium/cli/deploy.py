@@ -9,7 +9,7 @@ from dataclasses import replace
 import click
 from msgspec import structs
 
-from podium.cli.cluster_pods import gateway_to_ask, kept
+from podium.cli.cluster_pods import gateways, kept, name_of
 from podium.cli.clusters import plan_here
 from podium.cli.control import project_here
 from podium.cluster import deploying, stream
@@ -17,6 +17,7 @@ from podium.cluster.api import Cluster
 from podium.cluster.contenders import COMPONENT as WORKER
 from podium.cluster.manifests import manifests
 from podium.cluster.plan import ClusterPlan, Object, metadata
+from podium.cluster.progress import is_ready
 from podium.errors import ClusterError
 from podium.project import FILE
 from podium.records import Policy
@@ -51,9 +52,16 @@ def as_live(cluster: Cluster, plan: ClusterPlan) -> ClusterPlan:
 
 
 def live_policy(cluster: Cluster, plan: ClusterPlan) -> Policy | None:
-    """The newest revision; None where no gateway can be asked, or none is kept yet."""
-    gateway = gateway_to_ask(cluster, plan)
-    policies = kept(cluster, plan, gateway) if gateway else []
+    """The newest revision; None where none is kept yet, or no gateway is well enough to say."""
+    if not (asked := gateways(cluster, plan)):
+        return None
+    try:
+        policies = kept(cluster, plan, name_of(asked[0]))
+    except ClusterError as error:
+        if is_ready(asked[0]):
+            raise
+        click.echo(f"no gateway can say which policy is live: {error}")  # this deploy may be what mends it
+        return None
     return policies[-1] if policies else None
 
 
