@@ -358,6 +358,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(self._delete)
 
     def _answer(self, method: Any) -> None:
+        self._body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         try:
             found = method(*self._target())
         except UnknownGroup:
@@ -395,11 +396,9 @@ class _Handler(BaseHTTPRequestHandler):
         return {"kind": "List", "metadata": {}, "items": self.cluster.listed(place, labels)}
 
     def _apply(self, place: Place, _: str, query: Mapping[str, Sequence[str]]) -> Object:
-        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        return self.cluster.apply(place, said, dry_run="dryRun" in query)
+        return self.cluster.apply(place, json.loads(self._body), dry_run="dryRun" in query)
 
     def _delete(self, place: Place, *_: object) -> Object:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.cluster.delete(place)
         return {"kind": "Status", "apiVersion": "v1", "status": "Success"}
 
@@ -447,7 +446,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _lines(pod: Pod, count: int, *, follow: bool) -> Iterator[bytes]:
     with pod.log.open("rb") as log:
-        yield b"".join(log.readlines()[-count:] if count else [])
+        there = log.readlines()
+        yield b"".join(there[-count:] if count else [])
         while follow and pod.process is not None:
             time.sleep(LOOK_SECONDS)
             if more := log.read():

@@ -45,12 +45,7 @@ workers = 1
 
 [guards]
 errors = 0.5
-requests = 20
-window = "60s"
 """
-GUARDED = 25
-"""More than `requests`, so that the guard judges."""
-
 DEPLOYMENTS = "deployments"
 
 
@@ -133,6 +128,7 @@ def there(template: Path, broker: str, tmp_path_factory: pytest.TempPathFactory)
         cluster.objects[Place("secrets", "diabetes", "diabetes-stream")] = secret
         said = there.podium("deploy")
         assert "diabetes runs in namespace diabetes of here" in said
+        assert "[guards]: nobody watches them on a cluster" in said
         yield there
 
 
@@ -145,7 +141,7 @@ def test_status_shows_pods_as_processes_and_adds_up_what_all_gateways_counted(th
     assert (found.endpoint, found.cluster, found.ready) == ("diabetes", "here", True)
     assert found.answered == before + 2
     assert found.in_use == found.revision
-    assert [c.state for c in found.contenders] == ["ready"] * 2
+    assert [(c.state, c.scored >= 2) for c in found.contenders] == [("ready", True)] * 2
     names = [re.sub(r" diabetes-\S+$", "", p.name) for p in found.processes]
     assert names == ["gateway", "gateway", "worker forest", "worker linear", "archiver"]
     text = there.podium("status")
@@ -234,7 +230,7 @@ def test_logs_that_are_followed_go_on_with_what_comes(there: There) -> None:
             until(lambda: there.cluster.followers)
             with pod.log.open("a") as log:
                 log.write("something new\n")
-            assert following.stdout.readline() == "something new\n"
+            assert "something new\n" in following.stdout
         finally:
             following.terminate()
 
@@ -252,6 +248,7 @@ def test_deploy_removes_a_contender_that_no_policy_names_unless_it_is_new(there:
     assert f"Deployment {new.name}: stays, since it is new and may be about to join" in said
     assert place.name in there.cluster.names(DEPLOYMENTS)
     there.cluster.delete(new)
+    until(lambda: not any(name.startswith((old.name, new.name)) for name in there.cluster.pods))
 
 
 def test_new_gateways_do_not_wait_for_a_broken_challenger(there: There) -> None:
@@ -324,17 +321,3 @@ def test_without_a_gateway_status_says_why_and_nothing_can_be_changed(there: The
     assert f"gateway {there.gateways()[0]} does not start: ErrImagePull: failed to pull {image}" in text
     assert "no gateway of 'diabetes' runs in namespace diabetes of here; `podium deploy` brings" in refused
     until(lambda: all(there.cluster.pods[name].ready for name in there.gateways()))
-
-
-def test_a_guard_rolls_back_without_anybody(there: There) -> None:
-    there.podium("promote", "forest")
-    process = there.cluster.pod("diabetes-forest").process
-    assert process
-    process.send_signal(signal.SIGSTOP)
-    try:
-        answers = [there.score(there.gateways()[0]) for _ in range(GUARDED)]
-        until(lambda: "guard: errors of forest@" in there.podium("history"))
-    finally:
-        process.send_signal(signal.SIGCONT)
-    assert {answer["model"] for answer in answers} == {"linear"}
-    assert there.champion() == "linear"

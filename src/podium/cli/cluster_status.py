@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from podium.cluster.api import Cluster
 from podium.cluster.plan import SETTINGS_FILE, Object
 from podium.counters import Counts, added
 from podium.errors import ClusterError, NotRunning
+from podium.failures import Failure
 from podium.node.state import EndpointState, ProcessReport, ProcessState
 from podium.project import Project
 from podium.records import Policy
@@ -33,17 +34,15 @@ KINDS = {
 }
 """What processes are called, by the component of their pods; in the order in which a request meets them."""
 
-COUNTING = (gateway.COMPONENT, archiver.COMPONENT)
-"""Workers count nothing that a status shows."""
-
 
 class Seen(NamedTuple):
-    """`uncounted` says, a line each, whose counts are missing and why."""
+    """`failures` are what contenders last failed with; `uncounted` says whose counts are missing, and why."""
 
     run: Run
     state: EndpointState
     counts: Counts
     drift: DriftReport
+    failures: Mapping[str, Failure]
     uncounted: tuple[str, ...]
 
 
@@ -71,8 +70,8 @@ class ClusterView:
         policy, without = self._policy()
         processes = tuple(processes_of(pods, [*self._listed("StatefulSet"), *self._listed("Deployment")]))
         there = {name for name in KINDS.values() if _runs(processes, name)}
-        counting = [name_of(pod) for pod in pods if _component(pod) in COUNTING and progress.is_running(pod)]
-        said = reports(self._cluster, plan, counting)
+        counting = [pod for pod in pods if _component(pod) != stream.COMPONENT]
+        said = reports(self._cluster, plan, [name_of(pod) for pod in counting if progress.is_running(pod)])
         found = [each for each in said.values() if isinstance(each, PodReport)]
         return Seen(
             run=replace(plan.run, policy=policy),
@@ -84,6 +83,7 @@ class ClusterView:
             ),
             counts=added(report.counts for report in found),
             drift=next((report.drift for report in found if report.drift.contenders), DriftReport()),
+            failures=_newest(report.failures for report in found),
             uncounted=(
                 *without,
                 *(f"{pod}: {error}" for pod, error in said.items() if not isinstance(error, PodReport)),
@@ -168,6 +168,12 @@ def _state(pod: Object, trouble: progress.Trouble | None) -> ProcessState:
     if progress.is_ready(pod):
         return ProcessState.RUNNING
     return ProcessState.STARTING
+
+
+def _newest(parts: Iterable[Mapping[str, Failure]]) -> dict[str, Failure]:
+    """A contender may have several pods."""
+    every = sorted((item for part in parts for item in part.items()), key=lambda item: item[1].at)
+    return dict(every)
 
 
 def _component(each: Object) -> str:

@@ -19,6 +19,7 @@ from podium.cluster.manifests import manifests
 from podium.cluster.plan import ClusterPlan, Object, metadata
 from podium.cluster.progress import is_ready
 from podium.errors import ClusterError
+from podium.node.guarding import is_off
 from podium.project import FILE
 from podium.records import Policy
 from podium.rendezvous.changes import differences
@@ -47,7 +48,7 @@ def as_live(cluster: Cluster, plan: ClusterPlan) -> ClusterPlan:
     if live is None:
         return plan
     for line in differences(live, structs.replace(plan.run.policy, revision=live.revision)):
-        click.echo(f"{FILE} would have: {line} (`podium join`, `promote` and `leave` do that)")
+        click.echo(f"{FILE} would have: {line} (`podium apply --context {cluster.name}` does that)")
     return replace(plan, run=structs.replace(plan.run, policy=live))
 
 
@@ -75,6 +76,8 @@ def _deploy(cluster: Cluster, plan: ClusterPlan, objects: list[Object]) -> None:
     deploying.apply(cluster, objects, plan.namespace, click.echo)
     deploying.wait(cluster, objects, plan.namespace, click.echo)
     deploying.remove(cluster, _left(cluster, plan, objects), plan.namespace, click.echo)
+    if not is_off(plan.run.policy.guards):
+        click.echo(NO_GUARDS)
     click.echo(f"{plan.run.endpoint} runs in namespace {plan.namespace} of {cluster.name}")
 
 
@@ -104,6 +107,7 @@ def _left(cluster: Cluster, plan: ClusterPlan, objects: list[Object]) -> list[Ob
     return found
 
 
+NO_GUARDS = "[guards]: nobody watches them on a cluster (docs/guide/kubernetes.md shows what can be done)"
 COMPONENT = "app.kubernetes.io/component"
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -70,12 +69,9 @@ def _gateway(run: Run, fd: int, grpc: str | None, *, first: Policy | None = None
     async def job(stream: Stream, board: Board, stop: asyncio.Event) -> None:
         from podium.gateway.server import serve  # each process imports only what it runs
 
-        async with AsyncExitStack() as stack:
-            store = await stack.enter_async_context(policies(run.stream, run.endpoint))
-            large = await stack.enter_async_context(objects_of(run))
+        async with policies(run.stream, run.endpoint) as store, objects_of(run) as large:
             if first is not None:
                 await _begin(store, first)
-                await _guard(stack, run, store)
             await serve(run, stream, store, large, board, fd=fd, stop=stop, grpc=grpc)
 
     return job
@@ -87,15 +83,6 @@ async def _begin(store: PolicyStore, first: Policy) -> None:
             await store.write(replace(first, changed=time.time_ns() // 1000))
         except RevisionTaken:
             return  # another gateway was quicker; everybody follows the store
-
-
-async def _guard(stack: AsyncExitStack, run: Run, store: PolicyStore) -> None:
-    """Without a node, each gateway judges by what it has counted itself; of two, the first rolls back."""
-    from podium.node.guarding import Guarding  # each process imports only what it runs
-
-    live = await store.read() or run.policy
-    guarding = await stack.enter_async_context(Guarding(live, run.counters, store))
-    await store.follow(guarding.follow)
 
 
 @run.command()

@@ -8,19 +8,24 @@ import time
 import click
 import msgspec
 
-from podium import environment
+from podium import environment, failures
 from podium.archive import drift_report
 from podium.archive.drift_report import DriftReport
 from podium.counters import Counts, Series, merged, total
+from podium.failures import Failure
 
 POLL_SECONDS = 0.02
 
 
 class PodReport(msgspec.Struct, frozen=True, kw_only=True):
-    """`cells` are a pod's counts, by the text of their series; `drift` is what an archiver has found."""
+    """`cells` are a pod's counts, by the text of their series.
+
+    `drift` is what an archiver has found, `failures` are what a worker's contender last failed with.
+    """
 
     cells: dict[str, tuple[int, ...]]
     drift: DriftReport
+    failures: dict[str, Failure]
 
     @property
     def counts(self) -> Counts:
@@ -37,10 +42,10 @@ class PodReport(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--seconds", type=float, default=0.0, help="… but no longer than this.")
 def report(revision: int, seconds: float) -> None:
     """Say, as one JSON document, what this pod's process has counted."""
-    folder = environment.run_of(os.environ).counters
+    folder = environment.counters_of(os.environ)
     give_up = time.monotonic() + seconds
     while total(merged(folder), "revision") < revision and time.monotonic() < give_up:
         time.sleep(POLL_SECONDS)
     cells = {str(series): cells for series, cells in merged(folder).items()}
-    said = PodReport(cells=cells, drift=drift_report.read(folder))
+    said = PodReport(cells=cells, drift=drift_report.read(folder), failures=failures.all_of(folder))
     click.echo(msgspec.json.encode(said).decode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from podium.cli.endpoints import check_endpoint
 from podium.cli.policy import wanted
 from podium.counters import Counts, distribution, merged, total
 from podium.errors import NotRunning, PodiumError
+from podium.failures import Failure
 from podium.node.process import log_name
 from podium.node.state import RUN, EndpointState, ProcessReport, ProcessState, running
 from podium.records import Contender, Policy, Role
@@ -154,7 +155,7 @@ def _looking(folder: Path, endpoint: str | None, context: str | None) -> Iterato
 
         def look() -> Status:
             seen = view.look()
-            found = of(seen.run, seen.state, seen.counts, seen.drift)
+            found = _with_failures(of(seen.run, seen.state, seen.counts, seen.drift), seen.failures)
             more = {"cluster": view.name, "uncounted": seen.uncounted}
             return msgspec.structs.replace(found, unapplied=_unapplied(folder, seen.run.policy), **more)
 
@@ -173,15 +174,18 @@ def read(folder: Path, endpoint: str | None = None) -> Status:
         ) from None
     check_endpoint(endpoint, run.endpoint)
     found = of(run, state, merged(run.counters), drift_report.read(run.counters))
-    contenders = tuple(_with_failure(contender, run.counters) for contender in found.contenders)
-    return msgspec.structs.replace(found, contenders=contenders, unapplied=_unapplied(folder, run.policy))
+    found = _with_failures(found, failures.all_of(run.counters))
+    return msgspec.structs.replace(found, unapplied=_unapplied(folder, run.policy))
 
 
-def _with_failure(contender: ContenderStatus, folder: Path) -> ContenderStatus:
-    last = failures.read(folder, _name(contender))
-    if last is None:
-        return contender
-    return msgspec.structs.replace(contender, last_error=last.error, last_error_at=last.at)
+def _with_failures(found: Status, last: Mapping[str, Failure]) -> Status:
+    contenders = tuple(
+        msgspec.structs.replace(contender, last_error=failure.error, last_error_at=failure.at)
+        if (failure := last.get(_name(contender)))
+        else contender
+        for contender in found.contenders
+    )
+    return msgspec.structs.replace(found, contenders=contenders)
 
 
 def _unapplied(folder: Path, live: Policy) -> tuple[str, ...]:
