@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,21 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 from tests.kubernetes.standin import Place, StandIn
 from tests.system.running import PODIUM, until
 from tests.system.running import podium as command
 
 from podium import __version__, cli
+from podium import project as projects
+from podium.cli.cluster_control import ClusterControl
+from podium.cli.clusters import plan_here
 from podium.cli.status import Status
-from podium.errors import PodiumError
+from podium.errors import ClusterError, PodiumError
 from podium.node.broker import Broker
+from podium.records import Contender
 from podium.registry.folder import FolderRegistry
+from podium.rendezvous import changes
 
 IMAGES = "registry.test/diabetes"
 SETTINGS = f"""
@@ -83,6 +90,10 @@ class There:
 
     def champion(self) -> str:
         return next(c.model for c in self.status().contenders if c.role.value == "champion")
+
+
+def policy_of_file(there: There) -> Sequence[Contender]:
+    return plan_here(projects.load(there.folder)).run.policy.contenders
 
 
 def images_of(project: Path) -> dict[str, dict[str, str]]:
@@ -176,6 +187,27 @@ def test_who_leaves_goes_with_its_deployment_and_joins_again(there: There) -> No
     assert f"Deployment {name}: 1 of 1 ready" in there.podium("join", "forest")
     assert name in there.cluster.names(DEPLOYMENTS)
     assert there.podium("plan").startswith("nothing to change")
+
+
+def test_of_two_changes_the_second_leaves_nothing_behind(
+    there: There, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", there.env["KUBECONFIG"])
+    project = projects.load(there.folder)
+    forest = next(c for c in policy_of_file(there) if c.model == "forest")
+
+    async def late() -> None:
+        async with ClusterControl(project, None, "here") as control:
+            live = await control.live()
+            await asyncio.to_thread(there.podium, "leave", "forest")
+            gone = there.cluster.names(DEPLOYMENTS)
+            stale = replace(changes.left(live, "forest"), revision=live.revision)
+            with pytest.raises(ClusterError, match=r"nothing has changed: .*look, and say it again"):
+                await control.change(stale, changes.joined(stale, forest), reason="too late")
+            assert there.cluster.names(DEPLOYMENTS) == gone
+
+    asyncio.run(late())
+    there.podium("join", "forest")
 
 
 def test_plan_shows_and_apply_makes_what_the_file_says(there: There) -> None:

@@ -77,15 +77,15 @@ class ClusterControl:
         """Make the next revision: bring up who is new, keep it, wait until all gateways follow, then remove
         who has left.
 
-        Raises as `Control.change`, and ClusterError where a contender does not come up: its objects are
-        removed again, and nothing has changed.
+        Raises as `Control.change`, and ClusterError where a contender does not come up or somebody else was
+        faster: what was made is removed again, and nothing has changed.
         """
         new = _missing(changed.contenders, live.contenders)
         self._check_fit(changed, [contender for contender in new if contender in changed.scoring])
         signed = replace(changed, author=author(), reason=reason, changed=time.time_ns() // 1000)
-        self._bring_up(new)
+        made = self._bring_up(new)
         began = time.monotonic()
-        keep(self._cluster, self._plan, self._gateway, signed)
+        self._keep(signed, made)
         followed = self._followed(signed.revision, began)
         await self._let_go(_missing(live.contenders, signed.contenders), followed=followed)
         return signed
@@ -96,11 +96,14 @@ class ClusterControl:
         contract = Contract(inputs=self._plan.run.inputs, outputs=self._plan.run.outputs)
         check_fit(changed, contract, coming)
 
-    def _bring_up(self, contenders: Sequence[Contender]) -> None:
-        """Their pods are ready when each model has given its sample answers and takes requests."""
+    def _bring_up(self, contenders: Sequence[Contender]) -> list[Object]:
+        """Their pods are ready when each model has given its sample answers and takes requests.
+
+        Returns the objects that were not there before.
+        """
         objects = [each for c in contenders for each in contender_objects(self._plan, c)]
         if not objects:
-            return
+            return []
         namespace = self._plan.namespace
         deploying.preview(self._cluster, objects, namespace)
         made = [each for each in objects if self._read(each["kind"], each["metadata"]["name"]) is None]
@@ -110,6 +113,16 @@ class ClusterControl:
             deploying.wait(self._cluster, objects, namespace, click.echo)
         except ClusterError as error:
             deploying.remove(self._cluster, made, namespace, click.echo)
+            raise ClusterError(f"nothing has changed: {error}") from None
+        return made
+
+    def _keep(self, signed: Policy, made: Sequence[Object]) -> None:
+        try:
+            keep(self._cluster, self._plan, self._gateway, signed)
+        except ClusterError as error:
+            if signed in kept(self._cluster, self._plan, self._gateway):
+                return  # and only the word of it was lost
+            deploying.remove(self._cluster, made, self._plan.namespace, click.echo)
             raise ClusterError(f"nothing has changed: {error}") from None
 
     def _read(self, kind: str, name: str) -> Object | None:
