@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
 from queue import SimpleQueue
@@ -88,12 +88,13 @@ def _follow(logs: Sequence[Log], count: int) -> None:
     for log in logs:
         threading.Thread(target=read, args=(log,), daemon=True).start()
     left = len(logs)
-    while left:
-        log, line = coming.get()
-        if line is None:
-            left -= 1
-        else:
-            click.echo(_said(log, line, logs))
+    with suppress(KeyboardInterrupt):
+        while left:
+            log, line = coming.get()
+            if line is None:
+                left -= 1
+            else:
+                click.echo(_said(log, line, logs))
 
 
 def _said(log: Log, line: str, logs: Sequence[Log]) -> str:
