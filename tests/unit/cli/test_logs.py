@@ -99,12 +99,14 @@ def test_followed_logs_go_on_also_after_the_file_began_anew(folder: Path) -> Non
     words = [sys.executable, "-P", "-m", "podium", "logs", "archiver", "--follow", "--lines", "1"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=os.environ) as following:
         assert following.stdout
-        assert following.stdout.readline() == "last\n"
-        with log.open("a") as file:
-            file.write("one more\nhalf")
-        assert following.stdout.readline() == "one more\n"
-        os.truncate(log, 0)
-        time.sleep(0.5)  # longer than between two looks
-        log.write_text("anew\n")
-        assert following.stdout.readline() == "anew\n"
-        following.terminate()
+        try:
+            assert following.stdout.readline() == "last\n"
+            with log.open("a") as file:
+                file.write("one more\nhalf")
+            assert following.stdout.readline() == "one more\n"
+            os.truncate(log, 0)
+            time.sleep(0.5)  # longer than between two looks
+            log.write_text("anew\n")
+            assert following.stdout.readline() == "anew\n"
+        finally:
+            following.terminate()
