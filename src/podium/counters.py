@@ -205,9 +205,14 @@ def read(path: Path) -> Counts:
 
 def merged(folder: Path) -> Counts:
     """All files of a folder, added up; of a gauge, the highest."""
+    return added(read(path) for path in sorted(folder.glob(f"*{SUFFIX}")))
+
+
+def added(parts: Iterable[Counts]) -> Counts:
+    """Counts of several processes, or folders, as one; of a gauge, the highest."""
     total: Counts = {}
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        for series, cells in read(path).items():
+    for part in parts:
+        for series, cells in part.items():
             before = total.get(series)
             if before is None:
                 total[series] = cells

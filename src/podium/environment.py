@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from podium.errors import ProjectError
-from podium.run import Post, Run, WorkerSettings, key_digest
+from podium.run import COUNTERS, Post, Run, WorkerSettings, key_digest
 
 SETTINGS = Path("/etc/podium/settings.json")
 RUN_DIR = "/tmp/podium"
@@ -145,6 +145,11 @@ def packed_of(environment: Environment, run_dir: str) -> Packed:
         number=int(_number(environment, "PODIUM_VERSION_NUMBER", 0, least=0)),
         run_dir=run_dir,
     )
+
+
+def counters_of(environment: Environment) -> Path:
+    """Where any process of an image counts."""
+    return Path(_run_dir(environment, {})) / COUNTERS
 
 
 def number_of(environment: Environment) -> int:

@@ -19,6 +19,7 @@ PAUSE_SECONDS = 1.0
 """One that fails with the same words at each request writes them no more often."""
 
 LONGEST = 500
+SUFFIX = ".failure"
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,5 +57,11 @@ def read(folder: Path, contender: str) -> Failure | None:
         return None
 
 
+def all_of(folder: Path) -> dict[str, Failure]:
+    """Contender → what it last failed with, of those that have failed in this run."""
+    names = [path.stem for path in folder.glob(f"*{SUFFIX}")]
+    return {name: found for name in names if (found := read(folder, name)) is not None}
+
+
 def _path(folder: Path, contender: str) -> Path:
-    return folder / f"{contender}.failure"
+    return folder / f"{contender}{SUFFIX}"

@@ -3,6 +3,8 @@
 # KUBECONFIG=run/kubeconfig. Pods: hostNetwork (there is no DNS), images from 127.0.0.1:5000 or imported with ctr.
 # Run it in a folder that holds bin/ and pause-image.py. To stop: kill the pids in run/*.pid, kubelet first, then what
 # `ctr -a run/containerd.sock -n k8s.io tasks ls -q` still lists, containerd and etcd last; unmount what is left under run/.
+# A kubelet sets vm.overcommit_memory to 1, and whatever asks for more memory than there is then gets it, until the machine has none:
+# `sysctl -w vm.overcommit_memory=0` once the node is ready, and run no other tests beside it before. Its KUBE-* chains stay in iptables.
 set -eu
 here=$PWD; run=$here/run; mkdir -p "$run" "$run/cni"; cd "$run"
 [ -e sa.key ] || openssl genrsa -out sa.key 2048 2>/dev/null

@@ -14,12 +14,14 @@ from dataclasses import replace
 import pytest
 from tests.unit.cluster.plans import LARGE, SMALL
 
+from podium.cli.cluster_status import processes_of
 from podium.cluster import deploying
-from podium.cluster.api import Cluster
+from podium.cluster.api import KINDS, Cluster, Kind
 from podium.cluster.contenders import contender_objects
 from podium.cluster.manifests import manifests
 from podium.cluster.plan import ClusterPlan, Object
 from podium.errors import ClusterError
+from podium.node.state import ProcessState
 
 
 @pytest.fixture
@@ -95,23 +97,56 @@ def test_an_extension_that_the_cluster_lacks_is_named_with_the_way_round(
     assert "cert-manager: install it, or leave `issuer` out" in str(error.value)
 
 
-def test_an_image_that_cannot_be_pulled_ends_the_wait_with_the_reason(
-    cluster: Cluster, plan: ClusterPlan
-) -> None:
+def apply_champion(cluster: Cluster, plan: ClusterPlan, *more: Object) -> list[Object]:
+    """Its Deployment, of an image that is nowhere, with what that needs; `more` comes before it."""
     nowhere = replace(plan, settings=replace(plan.settings, images="127.0.0.1:1/nothing"))
     champion = SMALL.run.policy.champion
     namespace, *others = supported(cluster, nowhere)
     (account,) = [e for e in others if deploying.title(e) == "ServiceAccount diabetes-worker"]
-    objects = [namespace, account, *contender_objects(nowhere, champion)]
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": "diabetes-stream", "namespace": plan.namespace},
         "stringData": {"url": "nats://127.0.0.1:1"},
     }
-    deploying.apply(cluster, [objects[0], secret, *objects[1:]], plan.namespace, lambda line: None)
+    objects = [namespace, account, secret, *more, *contender_objects(nowhere, champion)]
+    deploying.apply(cluster, objects, plan.namespace, lambda line: None)
+    return objects
+
+
+def test_an_image_that_cannot_be_pulled_ends_the_wait_with_the_reason(
+    cluster: Cluster, plan: ClusterPlan
+) -> None:
+    objects = apply_champion(cluster, plan)
     with pytest.raises(ClusterError, match=r"does not start: .*(ErrImagePull|ImagePullBackOff)"):
         deploying.wait(cluster, objects, plan.namespace, lambda line: None)
+    (pod,) = cluster.listed("Pod", plan.namespace, plan.labels())
+    (process,) = processes_of([pod], [])
+    assert process.name == f"worker linear {pod['metadata']['name']}"
+    assert process.state is ProcessState.BACKING_OFF
+    assert "127.0.0.1:1/nothing" in str(process.reason)
+    assert cluster.log(pod["metadata"]["name"], plan.namespace, lines=5) == []
+    with pytest.raises(ClusterError, match=r"a command in diabetes-linear-.*") as refused:
+        cluster.run(pod["metadata"]["name"], plan.namespace, ["true"])
+    assert "\n" not in str(refused.value)
+
+
+def test_a_quota_that_is_used_up_ends_the_wait_with_the_reason(
+    cluster: Cluster, plan: ClusterPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "ResourceQuota", Kind("", "v1", "resourcequotas"))
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "few", "namespace": plan.namespace},
+        "spec": {"hard": {"pods": "0"}},
+    }
+    objects = apply_champion(cluster, plan, quota)
+    with pytest.raises(ClusterError, match=r"does not start: .*no pod can be made: .*exceeded quota: few"):
+        deploying.wait(cluster, objects, plan.namespace, lambda line: None)
+    owners = cluster.listed("Deployment", plan.namespace, plan.labels())
+    (process,) = processes_of([], owners)
+    assert "exceeded quota: few" in str(process.reason)
 
 
 def test_what_left_is_found_and_removed(cluster: Cluster, plan: ClusterPlan) -> None:

@@ -25,6 +25,7 @@ COMMANDS = {
     "score": ("podium.cli.score:score", "Ask the running endpoint."),
     "outcome": ("podium.cli.outcome:outcome", "Say what really happened after a request."),
     "status": ("podium.cli.status:status", "Show contenders, counts, latencies, processes."),
+    "logs": ("podium.cli.logs:logs", "Show what processes write."),
     "plan": ("podium.cli.policy:plan", "Show what applying podium.toml would change."),
     "apply": ("podium.cli.policy:apply", "Make the live policy what podium.toml says."),
     "join": ("podium.cli.policy:join", "Warm a version, then let it in."),

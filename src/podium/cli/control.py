@@ -7,7 +7,7 @@ import getpass
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -157,8 +157,10 @@ class Control:
         await self.store.keep_key(key)
         kept = await self.store.keys()
         news = len(kept) + sum(each.revoked is not None for each in kept)
-        behind = await self._until_all("keys_followed", news)
-        return f"not known yet to {', '.join(behind)}" if behind else f"known to {self._all(began)}"
+        found = await self._until_all("keys_followed", news)
+        if behind := [name for name, at in found.items() if at < news]:
+            return f"not known yet to {', '.join(behind)}"
+        return f"known to {_all(found, time.monotonic() - began)}"
 
     # --- who joins is warm first --------------------------------------------------------------
 
@@ -219,24 +221,18 @@ class Control:
     # --- in use -------------------------------------------------------------------------------
 
     async def _followed(self, revision: int, began: float) -> None:
-        """Say when every gateway uses a revision."""
-        if behind := await self._until_all("revision", revision):
-            click.echo(f"revision {revision} is kept; not in use yet by {', '.join(behind)}", err=True)
-        else:
-            click.echo(f"revision {revision} is in use by {self._all(began)}")
+        """Say when every gateway uses a revision, or which do not within FOLLOW_SECONDS."""
+        found = await self._until_all("revision", revision)
+        tell_followed(revision, found, time.monotonic() - began)
 
-    async def _until_all(self, gauge: str, wanted: int) -> list[str]:
-        """Wait until each gateway's gauge says so much; those of which it does not in time."""
+    async def _until_all(self, gauge: str, wanted: int) -> dict[str, int]:
+        """Wait until each gateway's gauge says so much, FOLLOW_SECONDS at most; what they say then."""
         give_up = time.monotonic() + FOLLOW_SECONDS
-        while behind := [name for name, at in self._gateways(gauge).items() if at < wanted]:
+        while (found := self._gateways(gauge)) and min(found.values()) < wanted:
             if time.monotonic() > give_up:
                 break
             await asyncio.sleep(POLL_SECONDS)
-        return behind
-
-    def _all(self, began: float) -> str:
-        count = len(self._gateways("revision"))
-        return f"{count} gateway{'s' if count != 1 else ''} after {time.monotonic() - began:.3f} s"
+        return found
 
     def _gateways(self, gauge: str) -> dict[str, int]:
         """A gauge of each running gateway, by its process's name."""
@@ -247,6 +243,19 @@ class Control:
                 board = self.run.board_of(process.name, process.pid)
                 found[process.name] = total(read(board), gauge)
         return found
+
+
+def tell_followed(revision: int, gateways: Mapping[str, int], seconds: float) -> bool:
+    """Say whether every gateway uses a revision, given the one that each uses; returns that."""
+    if behind := [name for name, at in gateways.items() if at < revision]:
+        click.echo(f"revision {revision} is kept; not in use yet by {', '.join(behind)}", err=True)
+        return False
+    click.echo(f"revision {revision} is in use by {_all(gateways, seconds)}")
+    return True
+
+
+def _all(gateways: Mapping[str, int], seconds: float) -> str:
+    return f"{len(gateways)} gateway{'s' if len(gateways) != 1 else ''} after {seconds:.3f} s"
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import secrets
+import time
 from dataclasses import replace
 
 import click
 from msgspec import structs
 
-from podium.cli.cluster_control import kept, ready_gateway
+from podium.cli.cluster_pods import gateways, kept, name_of
 from podium.cli.clusters import plan_here
 from podium.cli.control import project_here
 from podium.cluster import deploying, stream
 from podium.cluster.api import Cluster
+from podium.cluster.contenders import COMPONENT as WORKER
 from podium.cluster.manifests import manifests
 from podium.cluster.plan import ClusterPlan, Object, metadata
+from podium.cluster.progress import is_ready
 from podium.errors import ClusterError
+from podium.node.guarding import is_off
 from podium.project import FILE
+from podium.records import Policy
 from podium.rendezvous.changes import differences
 
 
@@ -39,14 +44,26 @@ def deploy(context: str | None, namespace: str | None, images: str | None, dry_r
 
 def as_live(cluster: Cluster, plan: ClusterPlan) -> ClusterPlan:
     """With the contenders of the live policy, if there is one: as with `podium up`, it wins over the file."""
-    gateway = ready_gateway(cluster, plan)
-    policies = kept(cluster, plan, gateway) if gateway else []
-    if not policies:
+    live = live_policy(cluster, plan)
+    if live is None:
         return plan
-    live = policies[-1]
     for line in differences(live, structs.replace(plan.run.policy, revision=live.revision)):
-        click.echo(f"{FILE} would have: {line} (`podium join`, `promote` and `leave` do that)")
+        click.echo(f"{FILE} would have: {line} (`podium apply --context {cluster.name}` does that)")
     return replace(plan, run=structs.replace(plan.run, policy=live))
+
+
+def live_policy(cluster: Cluster, plan: ClusterPlan) -> Policy | None:
+    """The newest revision; None where none is kept yet, or no gateway is well enough to say."""
+    if not (asked := gateways(cluster, plan)):
+        return None
+    try:
+        policies = kept(cluster, plan, name_of(asked[0]))
+    except ClusterError as error:
+        if is_ready(asked[0]):
+            raise
+        click.echo(f"no gateway can say which policy is live: {error}")  # this deploy may be what mends it
+        return None
+    return policies[-1] if policies else None
 
 
 def _deploy(cluster: Cluster, plan: ClusterPlan, objects: list[Object]) -> None:
@@ -58,8 +75,9 @@ def _deploy(cluster: Cluster, plan: ClusterPlan, objects: list[Object]) -> None:
         click.echo(f"Secret {plan.stream_secret}: made, with a new password")
     deploying.apply(cluster, objects, plan.namespace, click.echo)
     deploying.wait(cluster, objects, plan.namespace, click.echo)
-    left = deploying.leftovers(cluster, objects, plan.namespace, plan.labels())
-    deploying.remove(cluster, _unneeded(left), plan.namespace, click.echo)
+    deploying.remove(cluster, _left(cluster, plan, objects), plan.namespace, click.echo)
+    if not is_off(plan.run.policy.guards):
+        click.echo(NO_GUARDS)
     click.echo(f"{plan.run.endpoint} runs in namespace {plan.namespace} of {cluster.name}")
 
 
@@ -67,15 +85,29 @@ def _show(cluster: Cluster, plan: ClusterPlan, objects: list[Object]) -> None:
     for change in deploying.preview(cluster, objects, plan.namespace):
         for line in change.lines:
             click.echo(line)
-    for each in _unneeded(deploying.leftovers(cluster, objects, plan.namespace, plan.labels())):
+    for each in _left(cluster, plan, objects):
         click.echo(f"{deploying.title(each)}: would be removed")
 
 
-def _unneeded(left: list[Object]) -> list[Object]:
-    """All but contenders: a policy made at run time may name them, and `podium leave` removes them."""
-    return [each for each in left if each["metadata"]["labels"].get(COMPONENT) != "worker"]
+def _left(cluster: Cluster, plan: ClusterPlan, objects: list[Object]) -> list[Object]:
+    """What is there and not wanted any more. A contender's objects are that once the live policy does not
+    name it, and while nobody who is about to join may have made them."""
+    live = live_policy(cluster, plan)  # asked at the end: a policy may have changed during the rollout
+    named = {plan.contender_name(contender) for contender in live.contenders} if live else set()
+    found = []
+    for each in deploying.leftovers(cluster, objects, plan.namespace, plan.labels()):
+        name = each["metadata"]["name"]
+        if each["metadata"]["labels"].get(COMPONENT) != WORKER:
+            found.append(each)
+        elif live and name not in named:
+            if deploying.age(each, time.time()) > deploying.WAIT_SECONDS:
+                found.append(each)
+            else:
+                click.echo(f"{deploying.title(each)}: stays, since it is new and may be about to join")
+    return found
 
 
+NO_GUARDS = "[guards]: nobody watches them on a cluster (docs/guide/kubernetes.md shows what can be done)"
 COMPONENT = "app.kubernetes.io/component"
 
 

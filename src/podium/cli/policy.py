@@ -59,7 +59,8 @@ class _Share(click.ParamType[float]):
 @click.command()
 @click.argument("endpoint", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def plan(endpoint: str | None, as_json: bool) -> None:
+@context_option
+def plan(endpoint: str | None, as_json: bool, context: str | None) -> None:
     """Show what `podium apply` would change: how podium.toml differs from the live policy."""
 
     async def show(control: Steering) -> None:
@@ -72,7 +73,7 @@ def plan(endpoint: str | None, as_json: bool) -> None:
         _show_plan(live, found)
         _show_newer(control.project, live)
 
-    with_control(endpoint, show)
+    with_control(endpoint, show, context)
 
 
 @click.command()
@@ -80,7 +81,8 @@ def plan(endpoint: str | None, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_force
 @_reason
-def apply(endpoint: str | None, yes: bool, force: str, reason: str) -> None:
+@context_option
+def apply(endpoint: str | None, yes: bool, force: str, reason: str, context: str | None) -> None:
     """Make the live policy what podium.toml says, with the versions that are live where it pins none."""
 
     async def do(control: Steering) -> None:
@@ -96,7 +98,7 @@ def apply(endpoint: str | None, yes: bool, force: str, reason: str) -> None:
         passed = await _through_gates(control, target.champion, force) if promotes else ""
         await control.change(live, target, reason=f"{reason or f'{FILE} applied'}{passed}")
 
-    with_control(endpoint, do)
+    with_control(endpoint, do, context)
 
 
 def wanted(project: Project, live: Policy) -> Policy:

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from podium import environment
 from podium import run as runs
 from podium.cli.process import Job, Probes, objects_of, process
+from podium.cli.run_report import report
 from podium.cli.run_store import store
 from podium.cli.run_worker import worker
 from podium.counters import Board
@@ -36,6 +37,7 @@ def run() -> None:
 
 run.add_command(worker)
 run.add_command(store)
+run.add_command(report)
 
 
 @run.command()

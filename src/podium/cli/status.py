@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -23,8 +25,9 @@ from podium.cli.endpoints import check_endpoint
 from podium.cli.policy import wanted
 from podium.counters import Counts, distribution, merged, total
 from podium.errors import NotRunning, PodiumError
+from podium.failures import Failure
 from podium.node.process import log_name
-from podium.node.state import RUN, NodeState, ProcessReport, ProcessState, running
+from podium.node.state import RUN, EndpointState, ProcessReport, ProcessState, running
 from podium.records import Contender, Policy, Role
 from podium.rendezvous.changes import differences
 from podium.run import Run
@@ -90,7 +93,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     `overdue` those that it does not confirm now, `dead_letters` those that it has put aside (Service Bus);
     `archive_failing` says that the archiver cannot write its tables now. `drift_window_s` is how far back
     each contender's drift looks. `unapplied` is what `podium apply` would change to make the live policy
-    what the project file says. `features` is None where nothing is looked up.
+    what the project file says. `features` is None where nothing is looked up. `cluster` is the kubeconfig's
+    context where it runs, None on this machine: counts are then of the pods that run now, and `uncounted`
+    says of which they are missing.
     """
 
     endpoint: str
@@ -112,6 +117,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     archive_failing: bool
     drift_window_s: float
     unapplied: tuple[str, ...] = ()
+    cluster: str | None = None
+    uncounted: tuple[str, ...] = ()
     features: FeaturesStatus | None = None
     contenders: tuple[ContenderStatus, ...]
     processes: tuple[ProcessReport, ...]
@@ -121,19 +128,39 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 @click.argument("endpoint", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.option("--watch", "-w", is_flag=True, help="Refresh each second, with rates, until Ctrl-C.")
-def status(endpoint: str | None, as_json: bool, watch: bool) -> None:
+@click.option("--context", help="The endpoint on this cluster: a context of the kubeconfig.")
+def status(endpoint: str | None, as_json: bool, watch: bool, context: str | None) -> None:
     """Show the endpoint: contenders, counts, latencies, processes, and what to do about trouble."""
-    folder = projects.find(Path.cwd())
-    found = read(folder, endpoint)
-    if as_json:
-        click.echo(msgspec.json.encode(found).decode())
-    elif watch:
-        _watch(folder, endpoint)
-    elif (console := Console()).is_terminal:
-        console.print(_table(found, None))
-    else:
-        for line in plain(found):
-            click.echo(line)
+    with _looking(projects.find(Path.cwd()), endpoint, context) as look:
+        found = look()
+        if as_json:
+            click.echo(msgspec.json.encode(found).decode())
+        elif watch:
+            _watch(found, look)
+        elif (console := Console()).is_terminal:
+            console.print(_table(found, None))
+        else:
+            for line in plain(found):
+                click.echo(line)
+
+
+@contextmanager
+def _looking(folder: Path, endpoint: str | None, context: str | None) -> Iterator[Callable[[], Status]]:
+    """How to look: at the node of this project, or at its endpoint on a cluster."""
+    if context is None:
+        yield partial(read, folder, endpoint)
+        return
+    from podium.cli.cluster_status import ClusterView  # an extra, and slow to import
+
+    with ClusterView(projects.load(folder), endpoint, context) as view:
+
+        def look() -> Status:
+            seen = view.look()
+            found = _with_failures(of(seen.run, seen.state, seen.counts, seen.drift), seen.failures)
+            more = {"cluster": view.name, "uncounted": seen.uncounted}
+            return msgspec.structs.replace(found, unapplied=_unapplied(folder, seen.run.policy), **more)
+
+        yield look
 
 
 def read(folder: Path, endpoint: str | None = None) -> Status:
@@ -148,15 +175,18 @@ def read(folder: Path, endpoint: str | None = None) -> Status:
         ) from None
     check_endpoint(endpoint, run.endpoint)
     found = of(run, state, merged(run.counters), drift_report.read(run.counters))
-    contenders = tuple(_with_failure(contender, run.counters) for contender in found.contenders)
-    return msgspec.structs.replace(found, contenders=contenders, unapplied=_unapplied(folder, run.policy))
+    found = _with_failures(found, failures.all_of(run.counters))
+    return msgspec.structs.replace(found, unapplied=_unapplied(folder, run.policy))
 
 
-def _with_failure(contender: ContenderStatus, folder: Path) -> ContenderStatus:
-    last = failures.read(folder, _name(contender))
-    if last is None:
-        return contender
-    return msgspec.structs.replace(contender, last_error=last.error, last_error_at=last.at)
+def _with_failures(found: Status, last: Mapping[str, Failure]) -> Status:
+    contenders = tuple(
+        msgspec.structs.replace(contender, last_error=failure.error, last_error_at=failure.at)
+        if (failure := last.get(_name(contender)))
+        else contender
+        for contender in found.contenders
+    )
+    return msgspec.structs.replace(found, contenders=contenders)
 
 
 def _unapplied(folder: Path, live: Policy) -> tuple[str, ...]:
@@ -169,8 +199,8 @@ def _unapplied(folder: Path, live: Policy) -> tuple[str, ...]:
 # --- from counts and states -----------------------------------------------------------------
 
 
-def of(run: Run, state: NodeState, counts: Counts, drift: DriftReport = _NO_DRIFT) -> Status:
-    """What the counts, the supervisor's state and the archiver's report say about a run."""
+def of(run: Run, state: EndpointState, counts: Counts, drift: DriftReport = _NO_DRIFT) -> Status:
+    """What the counts, the state of its processes and the archiver's report say about a run."""
     contenders = tuple(_contender(contender, state, counts, drift) for contender in run.policy.contenders)
     return Status(
         endpoint=run.endpoint,
@@ -212,7 +242,9 @@ def _features(counts: Counts) -> FeaturesStatus:
     )
 
 
-def _contender(contender: Contender, state: NodeState, counts: Counts, drift: DriftReport) -> ContenderStatus:
+def _contender(
+    contender: Contender, state: EndpointState, counts: Counts, drift: DriftReport
+) -> ContenderStatus:
     labels = {"model": contender.model, "version": contender.version}
     latency = distribution(counts, "score_ms", **labels)
     compared = total(counts, "compared", **labels)
@@ -314,20 +346,21 @@ def _process_row(process: ProcessReport) -> tuple[str, ...]:
 
 def trouble(found: Status) -> Iterator[str]:
     """What is wrong, loudest first, each with what to do."""
+    often = "" if found.cluster else "; often the disk is full (`podium doctor`)"
     if found.archive_failing:
         yield (
             "ARCHIVING FAILS: answers go on, and what they said waits in the stream. The reason is in "
-            ".podium/logs/archiver.log; often the disk is full (`podium doctor`)"
+            f"{_log(found, 'archiver')}{often}"
         )
     if found.overdue:
         yield (
             "THE STREAM KEEPS NOTHING: answers go on, and what they said waits in memory, up to 64 MB for "
-            "each process. The reason is in .podium/logs/broker.log; often the disk is full (`podium doctor`)"
+            f"each process. The reason is in {_log(found, 'broker')}{often}"
         )
     if found.features and found.features.stale:
         yield (
             "THE TABLE OF FEATURES CANNOT BE READ: requests have what was known before, or defaults. "
-            "The reason is in the gateways' logs, .podium/logs"
+            f"The reason is in the gateways' logs, {_logs(found)}"
         )
     if found.in_use > found.revision:
         yield (
@@ -337,15 +370,17 @@ def trouble(found: Status) -> Iterator[str]:
     if found.unkept:
         yield (
             f"{found.unkept:,} messages could not be kept and will be missing in the archive: "
-            "see .podium/logs, and look for room on the disk with `podium doctor`"
+            f"see {_logs(found)}{often}"
         )
+    for line in found.uncounted:
+        yield f"COUNTS ARE MISSING: {line}"
     if found.dead_letters:
         yield (
             f"{found.dead_letters:,} messages are dead letters: nobody could use them, or workers ended "
             "again and again with them. Service Bus keeps them, with the reason, below their subscriptions"
         )
     for process in found.processes:
-        if words := _about(process):
+        if words := _about(process, found):
             yield words
 
 
@@ -396,20 +431,35 @@ def unapplied(found: Status) -> Iterator[str]:
         yield from (f"  {line}" for line in found.unapplied)
 
 
-def _about(process: ProcessReport) -> str | None:
-    log = f".podium/logs/{log_name(process.name)}"
+def _about(process: ProcessReport, found: Status) -> str | None:
+    log = _log(found, process.name)
     match process.state:
         case ProcessState.CRASH_LOOPING:
             return (
                 f"{process.name} keeps crashing ({process.reason}); {log} says why. "
                 f"It is tried again every few seconds{_new_version(process.name)}"
             )
+        case ProcessState.BACKING_OFF if found.cluster:
+            return f"{process.name} does not start: {process.reason}"
+        case ProcessState.STARTING if found.cluster and process.reason:
+            return f"{process.name} is starting: {process.reason}"
         case ProcessState.BACKING_OFF:
             return f"{process.name}: {process.reason}; it is started again in a moment"
         case ProcessState.STARTING:
             return f"{process.name} is starting; if that takes long, {log} says why"
         case _:
             return None
+
+
+def _log(found: Status, process: str) -> str:
+    """Where to read what it says: a file, or the command for a pod, whose name is the last word."""
+    if found.cluster is None:
+        return f".podium/logs/{log_name(process)}"
+    return f"`podium logs {process.rpartition(' ')[2]} --context {found.cluster}`"
+
+
+def _logs(found: Status) -> str:
+    return ".podium/logs" if found.cluster is None else f"`podium logs --context {found.cluster}`"
 
 
 def _new_version(process: str) -> str:
@@ -425,32 +475,33 @@ def _new_version(process: str) -> str:
 # --- on a terminal --------------------------------------------------------------------------
 
 
-def _watch(folder: Path, endpoint: str | None) -> None:
-    before = read(folder, endpoint)
+def _watch(before: Status, look: Callable[[], Status]) -> None:
+    then = time.monotonic()
     with Live(_table(before, None), auto_refresh=False, screen=False) as live:
         try:
             while True:
                 time.sleep(REFRESH_SECONDS)
-                now = read(folder, endpoint)
-                live.update(_table(now, before), refresh=True)
-                before = now
+                found, now = look(), time.monotonic()  # a cluster takes its time to say
+                live.update(_table(found, before, now - then), refresh=True)
+                before, then = found, now
         except KeyboardInterrupt:
             return
 
 
-def _table(found: Status, before: Status | None) -> RenderableType:
+def _table(found: Status, before: Status | None, seconds: float = REFRESH_SECONDS) -> RenderableType:
     contenders = Table(*CONTENDER_COLUMNS, *(("per s",) if before else ()), box=None, pad_edge=False)
     was = {(c.model, c.version): c.scored for c in before.contenders} if before else {}
     for contender in found.contenders:
-        scored = _rate(contender.scored, was.get((contender.model, contender.version), 0)) if before else ()
-        contenders.add_row(*_contender_row(contender), *scored, style=_style(contender.state))
+        scored = was.get((contender.model, contender.version), 0)
+        rate = (_rate(contender.scored, scored, seconds),) if before else ()
+        contenders.add_row(*_contender_row(contender), *rate, style=_style(contender.state))
     processes = Table(*PROCESS_COLUMNS, box=None, pad_edge=False)
     for process in found.processes:
         processes.add_row(*_process_row(process), style=_style(process.state.value))
-    rate = f", {_rate(found.answered, before.answered)[0]} answers/s" if before else ""
+    answers = f", {_rate(found.answered, before.answered, seconds)} answers/s" if before else ""
     return Group(
         Text(_headline(found), style="bold green" if found.ready else "bold yellow"),
-        Text(_counts_line(found) + rate),
+        Text(_counts_line(found) + answers),
         *([Text(_features_line(found.features))] if found.features else []),
         Text(),
         contenders,
@@ -461,8 +512,8 @@ def _table(found: Status, before: Status | None) -> RenderableType:
     )
 
 
-def _rate(now: int, before: int) -> tuple[str]:
-    return (f"{max(0, now - before) / REFRESH_SECONDS:,.0f}",)
+def _rate(now: int, before: int, seconds: float) -> str:
+    return f"{max(0, now - before) / seconds:,.0f}"
 
 
 def _style(state: str) -> str:

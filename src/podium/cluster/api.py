@@ -114,6 +114,12 @@ class Cluster:
             except httpx2.HTTPStatusError:
                 return []
 
+    def follow_log(self, pod: str, namespace: str, *, lines: int) -> Iterator[str]:
+        """The end of what a pod said, and what it says from now on, until it has ended."""
+        with _translated(f"the log of {pod}"):
+            said = self._client.log(pod, namespace=namespace, tail_lines=lines, follow=True)
+            yield from (line.rstrip("\n") for line in said)
+
     def run(self, pod: str, namespace: str, command: Sequence[str]) -> str:
         """What a command in a pod writes. Raises ClusterError with its last line where it fails."""
         with _translated(f"a command in {pod}"):

@@ -7,6 +7,9 @@ from podium.cluster.plan import HEALTH_PORT, ClusterPlan, Object, metadata
 from podium.records import Contender, Role
 
 COMPONENT = "worker"
+KINDS = ("ScaledObject", "HorizontalPodAutoscaler", "Deployment")
+"""What one contender may be, in the order in which it goes: who scales a Deployment goes before it."""
+
 WAITING = 64
 """Requests in flight at the gateways for which KEDA adds another worker."""
 

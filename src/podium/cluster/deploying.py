@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from podium.cluster.api import KINDS, Cluster
 from podium.cluster.differences import difference
 from podium.cluster.plan import MANAGER, Object
-from podium.cluster.progress import Trouble, is_done, owned, troubles, words
+from podium.cluster.progress import Trouble, is_done, owned, refusals, troubles, words
 from podium.errors import ClusterError
 
 POLL_SECONDS = 1.0
@@ -127,7 +128,7 @@ class _Looks:
         if is_done(there):
             self._say(f"{name}: {words(there)}")
             return True
-        found = list(troubles(owned(there, pods)))
+        found = [*refusals(there), *troubles(owned(there, pods))]
         self._tell(name, "; ".join([words(there), *(trouble.reason for trouble in found[:1])]))
         hopeless = next((trouble for trouble in found if trouble.hopeless), None)
         self._stuck[name] = self._stuck.get(name, 0) + 1 if hopeless else 0
@@ -168,6 +169,11 @@ def leftovers(
         for each in cluster.listed(kind, namespace, mine)
         if (kind, each["metadata"]["name"]) not in wanted
     ]
+
+
+def age(each: Object, now: float) -> float:
+    """Seconds since it was made; `now` is in seconds since the epoch."""
+    return now - datetime.fromisoformat(each["metadata"]["creationTimestamp"]).timestamp()
 
 
 def remove(cluster: Cluster, objects: Iterable[Object], namespace: str, say: Say) -> None:

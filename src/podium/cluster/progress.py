@@ -60,6 +60,56 @@ def owned(owner: Object, pods: Sequence[Object]) -> list[Object]:
     return [pod for pod in pods if wanted <= (pod["metadata"].get("labels") or {}).items()]
 
 
+def is_ready(pod: Object) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def is_running(pod: Object) -> bool:
+    """Whether its container runs now, ready or not."""
+    containers = _containers(pod)
+    return bool(containers) and all("running" in (each.get("state") or {}) for each in containers)
+
+
+def is_leaving(pod: Object) -> bool:
+    """Whether it was told to go."""
+    return "deletionTimestamp" in pod["metadata"]
+
+
+def is_over(pod: Object) -> bool:
+    """Whether it has ended for good: evicted, for one."""
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def restarts(pod: Object) -> int:
+    return sum(each.get("restartCount") or 0 for each in _containers(pod))
+
+
+def last_end(pod: Object) -> str | None:
+    """How it last ended, or its container; None where that never happened."""
+    if is_over(pod) and (why := pod["status"].get("reason")):
+        return f"{why}: {pod['status'].get('message', '')}"
+    for container in _containers(pod):
+        for state in (container.get("state") or {}, container.get("lastState") or {}):
+            if ended := state.get("terminated"):
+                why = ended.get("reason") or ""
+                return f"ended with status {ended.get('exitCode', '?')}" + (f" ({why})" if why else "")
+    return None
+
+
+def _containers(pod: Object) -> Sequence[Object]:
+    return (pod.get("status") or {}).get("containerStatuses") or ()
+
+
+def refusals(owner: Object) -> Iterator[Trouble]:
+    """Why the API server makes no (more) pods for a Deployment: a quota, or a rule of the namespace."""
+    for condition in (owner.get("status") or {}).get("conditions") or ():
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            why = condition.get("message") or condition.get("reason", "")
+            name = owner["metadata"]["name"]
+            yield Trouble(pod=name, reason=f"no pod can be made: {why}", hopeless=True)
+
+
 def troubles(pods: Sequence[Object]) -> Iterator[Trouble]:
     """What keeps these pods from being ready, a line each."""
     for pod in pods:
@@ -69,7 +119,7 @@ def troubles(pods: Sequence[Object]) -> Iterator[Trouble]:
             if condition["type"] == "PodScheduled" and condition["status"] == "False":
                 why = condition.get("message") or condition.get("reason", "")
                 yield Trouble(pod=name, reason=f"no node takes it: {why}", hopeless=False)
-        for container in status.get("containerStatuses") or ():
+        for container in _containers(pod):
             if found := _waiting(name, container):
                 yield found
 

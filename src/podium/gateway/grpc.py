@@ -18,7 +18,7 @@ from podium.gateway.large import Room
 from podium.gateway.limits import REFUSALS, caller_id, deadline_ms
 from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
-from podium.gateway.readiness import check_ready
+from podium.gateway.readiness import check_answers, check_ready
 from podium.protocol import inference, oip, oip_grpc
 from podium.records import Answer
 from podium.run import Run
@@ -139,7 +139,7 @@ class GrpcGateway:
 
     def _model_ready(self, message: Any) -> Any:
         self._check_model(message)
-        return inference.ModelReadyResponse(ready=self._is_ready())
+        return inference.ModelReadyResponse(ready=self._is_ready(message.version))
 
     def _server_metadata(self, _message: Any) -> Any:
         return oip_grpc.server_metadata(oip.described_server())
@@ -182,9 +182,13 @@ class GrpcGateway:
     def _health_now(self) -> str:
         return "SERVING" if self._is_ready() else "NOT_SERVING"
 
-    def _is_ready(self) -> bool:
+    def _is_ready(self, version: str = "") -> bool:
+        predictor, probes = self._predictor, self._probes
         try:
-            check_ready(self._predictor, self._probes)
+            if version:
+                check_answers(predictor.policy.named(version), predictor, probes)
+            else:
+                check_ready(predictor, probes)
         except NotReady:
             return False
         return True

@@ -19,7 +19,7 @@ from podium.gateway.outcomes import Outcomes, Taken
 from podium.gateway.predict import Predictor
 from podium.gateway.probes import Probes
 from podium.gateway.problems import internal_error, problem
-from podium.gateway.readiness import check_ready
+from podium.gateway.readiness import check_answers, check_ready
 from podium.gateway.rsgi import HeaderList, Protocol, ProtocolClosed, Reply, Scope
 from podium.gateway.training import Training
 from podium.protocol import docs_page, oip, openapi, outcomes
@@ -250,8 +250,9 @@ class HttpGateway:
 
     async def _model_ready(self, scope: Scope, protocol: Protocol, began: float, version: str) -> Reply:
         if version:
-            self._predictor.policy.named(version)
-        check_ready(self._predictor, self._probes)
+            check_answers(self._predictor.policy.named(version), self._predictor, self._probes)
+        else:
+            check_ready(self._predictor, self._probes)
         return Reply(200, [JSON], self._contract.model_ready())
 
     async def _metadata(self, scope: Scope, protocol: Protocol, began: float, version: str) -> Reply:

@@ -1,10 +1,11 @@
-"""Ready only when every contender has answered a probe."""
+"""Who has answered a probe, and since when the others are awaited."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
@@ -45,7 +46,13 @@ class Probes:
         """The contenders that have not answered yet."""
         return list(self._silent.values())
 
+    @property
+    def waited(self) -> float:
+        """Seconds since the first probe."""
+        return time.monotonic() - self._began
+
     async def __aenter__(self) -> Probes:
+        self._began = time.monotonic()
         self._subscription: Subscription = await self._stream.subscribe(self._address, self._on_answer)
         self._probing = asyncio.create_task(self._probe(), name="gateway probes")
         return self

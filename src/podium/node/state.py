@@ -42,20 +42,22 @@ class ProcessReport(msgspec.Struct, frozen=True, kw_only=True):
     contender: str = ""
 
 
-class NodeState(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole node. `started` and `written` are seconds since the epoch.
-
-    `grpc` is `HOST:PORT`, None where it does not speak gRPC.
-    """
+class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint's processes, wherever they run. `grpc` is `HOST:PORT`, None where it speaks no gRPC."""
 
     endpoint: str
     url: str
     grpc: str | None = None
+    ready: bool
+    processes: tuple[ProcessReport, ...]
+
+
+class NodeState(EndpointState, frozen=True, kw_only=True):
+    """A whole node. `started` and `written` are seconds since the epoch."""
+
     pid: int
     started: float
     written: float
-    ready: bool
-    processes: tuple[ProcessReport, ...]
 
 
 def write_state(state: NodeState, run_dir: Path) -> None:

@@ -274,7 +274,7 @@ def _service_paths() -> Part:
     return {
         "/live": {"get": _get("live", "Whether the gateway runs", "Live", tag="service")},
         "/ready": {
-            "get": _get("ready", "Whether every contender answers", "Ready", tag="service", problems=(503,))
+            "get": _get("ready", "Whether requests are answered", "Ready", tag="service", problems=(503,))
         },
         "/metrics": {"get": _text("metrics", "Counts, for Prometheus", "text/plain")},
         "/openapi.json": {"get": _text("openapi", "This document", JSON, {"type": "object"})},

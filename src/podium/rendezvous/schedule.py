@@ -121,6 +121,13 @@ def _accepts(words: Sequence[str], policy: Policy) -> list[tuple[Contender, str]
     ]
 
 
+def accepted(policy: Policy) -> list[Contender]:
+    """Those whose score may be the answer to a request that is in nobody's share."""
+    in_time = [words for after, words in policy.schedule if after < policy.deadline_ms]
+    able = {contender for words in in_time for contender, _ in _accepts(words, policy)}
+    return [contender for contender in policy.scoring if contender in able]
+
+
 def check_schedule(policy: Policy, *, where: str) -> None:
     """Raise ProjectError for a schedule that names nobody, or in which nobody can ever answer."""
     known = [role.value for role in Role if role is not Role.DECOY]
@@ -134,8 +141,7 @@ def check_schedule(policy: Policy, *, where: str) -> None:
                 )
         if after < 0:
             raise ProjectError(f"{where}: {after:g}ms is before the request arrives")
-    in_time = [words for after, words in policy.schedule if after < policy.deadline_ms]
-    if not any(_accepts(words, policy) for words in in_time):
+    if not accepted(policy):
         raise ProjectError(
             f"{where}: accepts nobody's score before the deadline of {policy.deadline_ms:g}ms, "
             'so every answer would be the default; name a role, as in "0ms" = ["champion"]'

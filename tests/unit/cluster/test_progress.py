@@ -8,7 +8,7 @@ import pytest
 
 from podium.cluster.differences import difference
 from podium.cluster.plan import Object
-from podium.cluster.progress import Trouble, is_done, owned, troubles, words
+from podium.cluster.progress import Trouble, is_done, owned, refusals, troubles, words
 
 
 def deployment(**status: Any) -> Object:
@@ -94,3 +94,10 @@ def test_a_difference_leaves_out_what_the_server_writes_by_itself() -> None:
         "-  replicas: 3",
         "+  replicas: 4",
     ]
+
+
+def test_a_quota_that_is_used_up_is_hopeless() -> None:
+    condition = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: few"}
+    (found,) = refusals(deployment(conditions=[condition]))
+    assert found == Trouble(pod="a", reason="no pod can be made: exceeded quota: few", hopeless=True)
+    assert list(refusals(deployment(conditions=[{**condition, "status": "False"}]))) == []

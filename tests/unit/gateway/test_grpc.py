@@ -394,25 +394,28 @@ def checking(gateway: Door, service: str = "") -> Any:
     return method(HealthCheckRequest(service=service), timeout=PATIENCE)
 
 
-async def test_health_serves_once_every_contender_has_answered(world: World) -> None:
+async def test_health_serves_once_the_champion_has_answered(world: World) -> None:
     serving = HealthCheckResponse(status="SERVING")
     async with door(world) as gateway:
         states = aiter(watching(gateway))
         assert await anext(states) == await checking(gateway) == HealthCheckResponse(status="NOT_SERVING")
         assert not await is_ready(gateway)
-        async with world.worker(LINEAR, times(2)), world.worker(FOREST, times(3)):
+        async with world.worker(LINEAR, times(2)):
             assert await anext(states) == await checking(gateway, inference.SERVICE) == serving
             assert await is_ready(gateway)
+            assert await is_ready(gateway, LINEAR.name)
+            assert not await is_ready(gateway, FOREST.name)
         with pytest.raises(grpc.aio.AioRpcError) as found:
             await checking(gateway, "nobody")
     assert found.value.code() is StatusCode.NOT_FOUND
 
 
-async def is_ready(gateway: Door) -> bool:
+async def is_ready(gateway: Door, version: str = "") -> bool:
     method = gateway.channel.unary_unary(
         f"/{inference.SERVICE}/ModelReady", ModelReadyRequest.SerializeToString, ModelReadyResponse.FromString
     )
-    return bool((await method(ModelReadyRequest(name="diabetes"), timeout=PATIENCE)).ready)
+    request = ModelReadyRequest(name="diabetes", version=version)
+    return bool((await method(request, timeout=PATIENCE)).ready)
 
 
 async def test_tritons_asynchronous_client_works_as_it_is(world: World) -> None:
