@@ -118,7 +118,7 @@ def _of_ranks(values: np.ndarray, ranks: np.ndarray) -> np.ndarray:
     if len(values) < PARTS or not 0 < scale < np.inf:
         few: np.ndarray = np.sort(values)[ranks]
         return few
-    parts = ((values - low) * scale).astype(np.int32)
+    parts = ((values - low) * scale).astype(np.intp)
     counts = np.bincount(parts, minlength=PARTS + 1)
     wanted = np.searchsorted(np.cumsum(counts), ranks, side="right")
     is_wanted = np.zeros(len(counts), bool)

@@ -65,11 +65,12 @@ def _distributions(
     wanted = sorted({*POINTS, *_SUMMARY})
     found = lake.arrays(f"SELECT {output.a} AS a, {output.b} AS b FROM pairs WHERE {BOTH} AND {output.both}")
     with ThreadPoolExecutor(2) as pool:  # numpy lets go of Python's lock
-        a, b = pool.map(lambda values: quantiles(values, wanted).tolist(), (found["a"], found["b"]))
+        a, b = (pool.submit(quantiles, found[side], wanted) for side in "ab")
+        apart = pool.submit(_bars, found["a"], found["b"])
     return (
-        dict(zip(wanted, a, strict=True)),
-        dict(zip(wanted, b, strict=True)),
-        _bars(np.subtract(found["b"], found["a"], dtype=float)),
+        dict(zip(wanted, a.result().tolist(), strict=True)),
+        dict(zip(wanted, b.result().tolist(), strict=True)),
+        apart.result(),
     )
 
 
@@ -78,8 +79,9 @@ def _summary(count: int, found: dict[float, float]) -> Quantiles:
     return Quantiles(count=count, p50=p50, p90=p90, p95=p95, p99=p99)
 
 
-def _bars(apart: np.ndarray) -> tuple[Bar, ...]:
-    """How differences are distributed: bars of one width, and what lies outside of them."""
+def _bars(a: np.ndarray, b: np.ndarray) -> tuple[Bar, ...]:
+    """How b - a is distributed: bars of one width, and what lies outside of them."""
+    apart = np.subtract(b, a, dtype=float)
     low, high = quantiles(apart, EDGES).tolist()
     bars = BARS if low < high else 1  # where nearly all differences are the same, one bar is that value
     width = (high - low) / bars
