@@ -22,6 +22,7 @@ KEYS = (
     "storage_class",
     "issuer",
     "archive_secret",
+    "azure_identity",
     "host",
     "route",
     "route_class",
@@ -33,6 +34,7 @@ KEYS = (
 )
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_CLIENT_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 
@@ -42,6 +44,7 @@ class KubernetesSettings:
 
     `images` is the registry and folder that hold the images. `gateways` and `workers` are the fewest and
     the most replicas of the gateways, and the most of each contender (the fewest are its `replicas`).
+    `azure_identity` is the client ID that pods have on Azure (workload identity).
     `stream` says whether NATS is set up here or named by the URL in a Secret. `prometheus` is the server
     that KEDA asks how many requests wait.
     """
@@ -55,6 +58,7 @@ class KubernetesSettings:
     storage_class: str = ""
     issuer: str = ""
     archive_secret: str = ""
+    azure_identity: str = ""
     host: str = ""
     route: str = "gateway"
     route_class: str = ""
@@ -79,6 +83,9 @@ def settings_of(table: Table) -> KubernetesSettings:
         storage_class=_said(table, "storage_class"),
         issuer=_said(table, "issuer"),
         archive_secret=_said(table, "archive_secret"),
+        azure_identity=_matching(
+            table, "azure_identity", _CLIENT_ID, "a client ID, as 8-4-4-4-12 hex digits"
+        ),
         host=_matching(table, "host", _HOST, 'a host\'s name, as in "scores.example.com"'),
         route=table.choice("route", usual.route, ROUTES),
         route_class=_said(table, "route_class"),

@@ -36,6 +36,7 @@ def test_what_is_said_counts() -> None:
         ('scale = "keda"', "give `prometheus`"),
         ('host = "a.example"', "which Gateway"),
         ('host = "a.example"\nroute_class = "a/b/c"', "NAME or NAMESPACE/NAME"),
+        ('azure_identity = "podium"', "'podium' is not a client ID"),
         ('stream = "mine"', "not one of own, existing"),
     ],
 )

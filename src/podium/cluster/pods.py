@@ -12,19 +12,28 @@ RUN_DIR = "/tmp/podium"
 SETTINGS_DIR = "/etc/podium/settings"
 AUTHORITY_DIR = "/etc/podium/stream"
 GRACE_SECONDS = 20
+STREAM = "stream"
+CLIENT_ID = "azure.workload.identity/client-id"
+USES_IDENTITY = "azure.workload.identity/use"
 LINGER = ["python3", "-c", "import time; time.sleep(5)"]
 """A gateway answers so long after it was told to go: who sends it requests hears of that a little later."""
 
 
 def account(plan: ClusterPlan, component: str) -> Object:
     """An identity that may do nothing: no pod of Podium asks the API server anything."""
-    name = f"{plan.name}-{component}"
+    about = metadata(plan, f"{plan.name}-{component}", component)
+    client = _identity(plan, component)
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": metadata(plan, name, component),
+        "metadata": {**about, "annotations": {CLIENT_ID: client}} if client else about,
         "automountServiceAccountToken": False,
     }
+
+
+def _identity(plan: ClusterPlan, component: str) -> str:
+    """The client ID on Azure; NATS asks nobody there."""
+    return "" if component == STREAM else plan.settings.azure_identity
 
 
 def template(
@@ -38,9 +47,10 @@ def template(
 ) -> Object:
     """A pod of this component with one container, to be spread over nodes and zones."""
     every = {**plan.labels(component), **(labels or {})}
+    marks = {USES_IDENTITY: "true"} if _identity(plan, component) else {}
     pull = plan.settings.pull_secret
     return {
-        "metadata": {"labels": every, **({"annotations": annotations} if annotations else {})},
+        "metadata": {"labels": {**every, **marks}, **({"annotations": annotations} if annotations else {})},
         "spec": {
             "serviceAccountName": f"{plan.name}-{component}",
             "automountServiceAccountToken": False,
@@ -159,7 +169,7 @@ def deployment(
         "metadata": metadata(plan, name, component),
         "spec": {
             **({} if replicas is None else {"replicas": replicas}),
-            "selector": {"matchLabels": template["metadata"]["labels"]},
+            "selector": {"matchLabels": _lasting(template["metadata"]["labels"])},
             # The old one goes only after the new one is ready.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "progressDeadlineSeconds": 300,
@@ -167,6 +177,11 @@ def deployment(
             **spec,
         },
     }
+
+
+def _lasting(labels: dict[str, str]) -> dict[str, str]:
+    """A selector never changes; whether pods have an identity may."""
+    return {name: value for name, value in labels.items() if name != USES_IDENTITY}
 
 
 def scaled_by_cpu(plan: ClusterPlan, name: str, component: str, least: int, most: int) -> Object:

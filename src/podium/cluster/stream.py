@@ -7,7 +7,7 @@ import math
 from podium.cluster import pods
 from podium.cluster.plan import ClusterPlan, Object, metadata
 
-COMPONENT = "stream"
+COMPONENT = pods.STREAM
 REPLICAS = 3
 USER = "podium"
 CLIENTS, ROUTES, MONITOR = 4222, 6222, 8222

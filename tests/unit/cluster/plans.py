@@ -56,6 +56,7 @@ LARGE = replace(
         storage_class="fast",
         issuer="internal",
         archive_secret="bucket",
+        azure_identity="8f5d6c2e-4b1a-4c3d-9e7f-0a1b2c3d4e5f",
         host="scores.example.com",
         route_class="infra/public",
         scale="keda",

@@ -211,3 +211,25 @@ def test_clients_are_let_in_from_everywhere_and_the_stream_from_the_endpoint_alo
     nats: Any = named(LARGE, "NetworkPolicy", "diabetes-stream")["spec"]["ingress"]
     assert gateway == [{"ports": [{"protocol": "TCP", "port": 8080}]}]
     assert nats[0]["from"] == [{"podSelector": {"matchLabels": LARGE.labels()}}]
+
+
+def test_an_identity_on_azure_is_said_of_accounts_and_pods_but_of_no_selector() -> None:
+    plain = changed_settings(SMALL, azure_identity="")
+    marked = changed_settings(SMALL, azure_identity=LARGE.settings.azure_identity)
+    for component in ("gateway", "worker", "archiver"):
+        account = named(marked, "ServiceAccount", f"{marked.name}-{component}")
+        assert account["metadata"]["annotations"] == {
+            "azure.workload.identity/client-id": LARGE.settings.azure_identity
+        }
+    deployments = [each for each in objects(marked) if each["kind"] == "Deployment"]
+    for each in deployments:
+        assert each["spec"]["template"]["metadata"]["labels"]["azure.workload.identity/use"] == "true"
+        before = named(plain, "Deployment", each["metadata"]["name"])
+        assert each["spec"]["selector"] == before["spec"]["selector"]
+        assert before["spec"]["template"]["metadata"]["labels"] == each["spec"]["selector"]["matchLabels"]
+    nats = named(LARGE, "StatefulSet", f"{LARGE.name}-nats")
+    assert "azure.workload.identity/use" not in nats["spec"]["template"]["metadata"]["labels"]
+
+
+def changed_settings(plan: ClusterPlan, **settings: Any) -> ClusterPlan:
+    return replace(plan, settings=replace(plan.settings, **settings))
