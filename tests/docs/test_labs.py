@@ -14,7 +14,7 @@ from tests.bases import debian
 from tests.docs.pages import ROOT, blocks, links
 from tests.docs.terminal import Terminal
 from tests.registries import needed
-from tests.system.test_images import CONF
+from tests.system.containers import CONF
 
 LABS = ROOT / "docs" / "labs"
 PLAIN = ("1-train.md", "2-pack.md", "3-api.md", "8-kubernetes.md")

@@ -14,7 +14,7 @@ from tests.system.kept import Archive, assert_each_answer_kept_once
 from tests.system.load import Load
 from tests.system.running import podium, until
 
-from podium.streams.nats import CONFIRM_EVERY
+from podium.streams.receipts import CONFIRM_EVERY
 
 ARCHIVE_BYTES = 4 * 1024 * 1024
 STREAM_BYTES = 8 * 1024 * 1024

@@ -60,7 +60,7 @@ def test_the_settings_file_is_what_an_image_reads_and_holds_no_secret(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(command, "project_here", lambda: None)
-    monkeypatch.setattr(command, "run_here", lambda project: LARGE.run)
+    monkeypatch.setattr(command, "run_here", lambda project, reason: LARGE.run)
     said = CliRunner().invoke(command.render, ["settings"]).output
     assert "digest-of-a-key" not in said
     file = tmp_path / "settings.json"
