@@ -73,7 +73,7 @@ def _manifest(layout: Layout, platform: Platform, plain: bytes) -> Descriptor:
         variant=platform.variant,
         config=RuntimeConfig(env=["PATH=/usr/local/bin:/usr/bin:/bin"], labels={"of": "the base"}),
         rootfs=RootFs(diff_ids=[f"sha256:{hashlib.sha256(plain).hexdigest()}"]),
-        history=[History(created="1970-01-01T00:00:00Z", created_by="tests")],  # builders want one
+        history=[History(created="1970-01-01T00:00:00Z", created_by="the base")],  # builders want one
     )
     described = layout.put(encode(config), CONFIG)
     manifest = Manifest(schema_version=2, media_type=MANIFEST, config=described, layers=[layer])
