@@ -1,8 +1,8 @@
 """Signatures in cosign's format, with keys of one's own and no service: made offline, verified offline.
 
 What is signed is a small JSON document that names the manifest's digest (`simple signing`). It is kept in the
-same repository, under the tag that cosign looks for (`sha256-….sig`), and refers to the manifest. Keys are
-ECDSA P-256 in PEM, as `openssl ecparam -name prime256v1 -genkey -noout` makes them.
+same repository as a referrer of the manifest, and under the tag that cosign looks for (`sha256-….sig`).
+Keys are ECDSA P-256 in PEM, as `openssl ecparam -name prime256v1 -genkey -noout` makes them.
 """
 
 from __future__ import annotations
@@ -83,6 +83,9 @@ def sign(subject: Descriptor, reference: Reference, key: Path, store: Layout, re
     )
     for each in (blob, config):
         repository.push(each, store)
+    kept = store.put(manifest, MANIFEST)
+    named = Descriptor(media_type=MANIFEST, digest=kept.digest, size=kept.size, artifact_type=ARTIFACT)
+    repository.refer(manifest, named, subject.digest)
     repository.put_manifest(manifest, MANIFEST, tag_of(subject.digest))
 
 

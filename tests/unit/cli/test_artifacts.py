@@ -180,6 +180,7 @@ def test_openssl_alone_verifies_a_signature(
         digest = there.manifest("1")[0].digest
         signatures = decode(there.manifest(f"{digest.replace(':', '-')}.sig")[1], Manifest, what="it")
         (layer,) = signatures.layers
+        assert signing.ARTIFACT in {each.artifact_type for each in there.referrers(digest)}
         layout = Layout(project / "there")
         there.fetch(layer, layout)
     (project / "signature").write_bytes(
