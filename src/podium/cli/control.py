@@ -158,8 +158,8 @@ class Control:
         kept = await self.store.keys()
         news = len(kept) + sum(each.revoked is not None for each in kept)
         found = await self._until_all("keys_followed", news)
-        if behind := [name for name, at in found.items() if at < news]:
-            return f"not known yet to {', '.join(behind)}"
+        if behind := _behind(found, news):
+            return f"not known yet to {behind}"
         return f"known to {_all(found, time.monotonic() - began)}"
 
     # --- who joins is warm first --------------------------------------------------------------
@@ -176,12 +176,13 @@ class Control:
             await self._answering(contenders)
             yield
         except BaseException:
-            await _ended(calling)
+            calling.cancel()  # it calls nobody after they are told to stand down
             with suppress(StreamAway):
                 self._tell(STAND_DOWN, contenders)
             raise
         finally:
-            await _ended(calling)
+            calling.cancel()
+            await asyncio.gather(calling, return_exceptions=True)
 
     async def _call(self, contenders: Sequence[Contender]) -> None:
         while True:
@@ -247,20 +248,20 @@ class Control:
 
 def tell_followed(revision: int, gateways: Mapping[str, int], seconds: float) -> bool:
     """Say whether every gateway uses a revision, given the one that each uses; returns that."""
-    if behind := [name for name, at in gateways.items() if at < revision]:
-        click.echo(f"revision {revision} is kept; not in use yet by {', '.join(behind)}", err=True)
+    if behind := _behind(gateways, revision):
+        click.echo(f"revision {revision} is kept; not in use yet by {behind}", err=True)
         return False
     click.echo(f"revision {revision} is in use by {_all(gateways, seconds)}")
     return True
 
 
+def _behind(gateways: Mapping[str, int], wanted: int) -> str:
+    """Those that are not there yet, in words; empty where all are."""
+    return ", ".join(name for name, at in gateways.items() if at < wanted)
+
+
 def _all(gateways: Mapping[str, int], seconds: float) -> str:
     return f"{len(gateways)} gateway{'s' if len(gateways) != 1 else ''} after {seconds:.3f} s"
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def _late(thought: Policy, newest: Policy) -> str:
