@@ -300,10 +300,12 @@ def _features(features: Features, asked: Schema) -> Finding:
             check="features", level=Level.FAIL, found=str(error), mend=f"correct [features] in {FILE}"
         )
     listens = _listens(features.at) if features.source in ("redis", "url") else True
+    secret, sign, _ = urlsplit(features.at).netloc.rpartition("@")
+    at = features.at.replace(f"{secret}{sign}", "", 1)
     return Finding(
         check="features",
         level=Level.OK if listens else Level.WARN,
-        found=features.at if listens else f"nobody listens at {features.at}",
+        found=at if listens else f"nobody listens at {at}",
         mend="" if listens else "start it: until then every row has the features' defaults",
     )
 

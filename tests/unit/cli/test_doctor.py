@@ -115,6 +115,14 @@ def test_a_service_of_features_that_is_away_is_worth_a_warning(tmp_path: Path) -
     assert url in features.found
 
 
+def test_a_password_of_redis_is_not_shown(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    lines = f'redis = "redis://user:secret@127.0.0.1:{port}/0"\nkey = "customer"\nname = "{{key}}"'
+    features = with_features(tmp_path, lines)
+    assert features.found == f"nobody listens at redis://127.0.0.1:{port}/0"
+
+
 def test_what_another_system_needs_is_not_missing_here(tmp_path: Path) -> None:
     (extra,) = (finding for finding in examine(tmp_path, 0) if finding.check == "extra xgboost")
     assert extra.level is Level.OK, extra
